@@ -1,0 +1,138 @@
+"""What elaboration produces: a checked net as graphs over named values, and its training rule."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from netc.compiler.ir.graph import Node
+    from netc.compiler.ir.types import Precision
+    from netc.grammar.source import Source, Span
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """An input or target: its per-sample shape and which numbers it accepts."""
+
+    name: str
+    shape: tuple[int, ...]
+    kind: Literal["real", "class", "int"]
+    classes: int | None
+    missing: bool
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A parameter, a state of the net or a state of the optimizer.
+
+    `initial` is an unbatched graph over constants and random draws, evaluated once at the start.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    initial: Node
+    span: Span
+    frozen: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A named value: an output, a metric, the next value of a state."""
+
+    name: str
+    node: Node
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Values:
+    """What the net computes in one mode. `loss` is a scalar for each sample, `penalty` unbatched.
+
+    Both are None when the net has none. `next_states` are the values of `<-` (training only).
+    """
+
+    outputs: tuple[Named, ...]
+    loss: Node | None
+    penalty: Node | None
+    metrics: tuple[Named, ...]
+    next_states: tuple[Named, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """The optimizer applied to one parameter.
+
+    `gradient` is the source node that the optimizer's `g` became (space "gradient", the parameter's
+    name), `objective` of `results` is a source of space "scalar"; `new` is the next parameter value.
+    """
+
+    parameter: str
+    optimizer: str
+    new: Node
+    states: tuple[Stored, ...]
+    next_states: tuple[Named, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RunScalar:
+    """A number that a run may change without recompiling; `default` comes from the text.
+
+    NaN as a default of `<group>.<argument>` means "not overridden: use the text's expression".
+    """
+
+    name: str
+    default: float
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The train block's run-time numbers, with the language's defaults."""
+
+    batch: int = 32
+    epochs: int = 1
+    max_steps: int | None = None
+    shuffle: Literal["true", "false", "with_replacement"] = "true"
+    seed: int = 0
+    clip_norm: float | None = None
+    clip_value: float | None = None
+    validation: float = 0.0
+    monitor: str | None = None
+    patience: int | None = None
+    min_delta: float = 0.0
+    restore_best: bool = False
+    stop_change: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LayerRow:
+    """One line of the summary: a layer use, its per-sample output shape, parameters, MACs a sample."""
+
+    name: str
+    layer: str
+    shape: tuple[int, ...]
+    parameters: int
+    macs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A checked net. `training` and `inference` are the same text in the two modes."""
+
+    name: str
+    source: Source
+    precision: Precision
+    inputs: tuple[Port, ...]
+    targets: tuple[Port, ...]
+    parameters: tuple[Stored, ...]
+    states: tuple[Stored, ...]
+    training: Values
+    inference: Values
+    updates: tuple[Update, ...]
+    scalars: tuple[RunScalar, ...]
+    settings: Settings
+    layers: tuple[LayerRow, ...]
+    origins: Mapping[Node, Span] = field(default_factory=dict)
+    doc: str | None = None

@@ -1,0 +1,111 @@
+"""The compiled program: object code, and the manifest that tells a runtime how to call it.
+
+This file is the whole contract between `compiler` and `runtime`; it imports neither.
+
+Every native function has the signature `void f(int64_t *call)`; `call` is a block of 64-bit slots,
+`SLOTS` first, then the addresses of the inputs, the targets and the outputs in manifest order.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Literal
+
+FunctionName = Literal["infer", "evaluate", "forward", "backward", "update", "step", "train"]
+"""infer: outputs in inference mode. evaluate: results (means) in inference mode.
+forward: outputs in training mode, states committed. backward: gradients and results, nothing
+committed. update: one optimizer step from the gradients. step: all of it, fused.
+train: many steps over a data set, in one call.
+"""
+
+
+class Slot(IntEnum):
+    """The fixed slots of a call block."""
+
+    BATCH = 0  # samples in this call; of a minibatch in `train`
+    ARENA = 1  # scratch memory, 64-byte aligned
+    PARAMETERS = 2  # persistent blocks, 64-byte aligned, laid out as the manifest says
+    STATES = 3
+    OPTIMIZER = 4
+    GRADIENTS = 5
+    SCALARS = 6  # float64[], run-time numbers in manifest order
+    RESULTS = 7  # float64[], written: results in manifest order (means over the batch)
+    SEED = 8
+    STEP = 9  # number of the (first) step of this call, from 1
+    EPOCH = 10  # from 1
+    STEPS = 11  # total steps planned (the language's `steps`)
+    EPOCHS = 12  # total epochs planned
+    SAMPLES = 13  # train: rows of the data set
+    ORDER = 14  # train: int64[SAMPLES], scratch for the shuffled row numbers
+    SHUFFLE = 15  # train: 0 text order, 1 shuffled, 2 with replacement
+    RUN_EPOCHS = 16  # train: epochs to run in this call
+    MAX_STEPS = 17  # train: stop after this many steps of this call; 0: no limit
+    PROGRESS = 18  # train: int64[3]: steps done (written), stop request (read), epochs done (written)
+    HISTORY = 19  # train: float64[RUN_EPOCHS, results], written: sample-weighted means of an epoch
+    DATA = 20  # first address of inputs, targets, outputs
+
+
+@dataclass(frozen=True, slots=True)
+class PortSpec:
+    """An array of the caller: C-contiguous rows of `shape` in the program's precision."""
+
+    name: str
+    shape: tuple[int, ...]
+    kind: Literal["real", "class", "int"] = "real"
+    classes: int | None = None
+    missing: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSpec:
+    """A value in a persistent block: bytes from its start, and strides in bytes."""
+
+    name: str
+    shape: tuple[int, ...]
+    offset: int
+    strides: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A persistent block: its size in bytes and what lies where."""
+
+    size: int
+    values: tuple[StoredSpec, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionSpec:
+    """One native function: symbol, the arrays it takes, and the scratch memory it needs.
+
+    Arena bytes for a batch of B samples: `fixed + per_block * ceil(B / lanes)`.
+    `inputs` and `outputs` are indices into the manifest's `ports` and `outputs`; unused ones keep
+    their slot and may be 0.
+    """
+
+    name: FunctionName
+    symbol: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    fixed: int
+    per_block: int
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """Everything a runtime needs to know about a program."""
+
+    name: str
+    precision: Literal["f32", "f64"]
+    lanes: int
+    inputs: tuple[PortSpec, ...]
+    targets: tuple[PortSpec, ...]
+    outputs: tuple[PortSpec, ...]
+    results: tuple[str, ...]  # "objective", "loss", then the metrics
+    scalars: tuple[tuple[str, float], ...]  # name and default
+    parameters: Block
+    states: Block
+    optimizer: Block
+    gradients: Block
+    functions: tuple[FunctionName, ...]  # those this program has; made native at first use
