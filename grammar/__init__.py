@@ -1,0 +1,1 @@
+"""Text to checked syntax tree and back: every position, every report."""

@@ -1,17 +1,23 @@
 """Diagnostics as data: one frozen dataclass per kind of mistake, rendered with carets.
 
-A kind is declared next to the code that finds it. Its class variables are templates over its fields;
-its docstring is what `netc explain SLUG` prints.
+A kind is declared next to the code that finds it. Its class variables are templates over its
+fields; its docstring is what `netc explain SLUG` prints.
 """
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass, fields
-from typing import ClassVar, Final
+from inspect import cleandoc
+from typing import TYPE_CHECKING, ClassVar, Final
 
-from netc.grammar.source import Span
+if TYPE_CHECKING:
+    from netc.grammar.source import Span
 
 KINDS: Final[dict[str, type[Diagnostic]]] = {}
+
+_TAB: Final = 4
+_WIDEST: Final = 120
 
 
 @dataclass(frozen=True)
@@ -70,6 +76,66 @@ class CompileError(Exception):
         return "\n\n".join(render(d) for d in self.diagnostics)
 
 
+def explain(slug: str) -> str:
+    """What a kind of mistake means: the documentation of its class.
+
+    Raises:
+        KeyError: no imported module declares the kind.
+    """
+    kind = KINDS[slug]
+    return f"{slug}\n\n{cleandoc(kind.__doc__ or '')}"
+
+
 def render(diagnostic: Diagnostic) -> str:
     """The report of one diagnostic, with the source line and a caret under the span."""
-    raise NotImplementedError
+    span = diagnostic.span
+    margin = max(len(str(s.line)) for s in (span, *(r.span for r in diagnostic.related)))
+    bar = " " * (margin + 1) + "|"
+    lines = [
+        f"error[{diagnostic.slug}]: {diagnostic.text(diagnostic.title)}",
+        " " * margin + f"--> {span}",
+        bar,
+        *_excerpt(span, "^", diagnostic.text(diagnostic.label), margin),
+    ]
+    for related in diagnostic.related:
+        elsewhere = related.span.source is not span.source
+        lines += [" " * margin + f"--> {related.span}", bar] if elsewhere else [bar]
+        lines += _excerpt(related.span, "-", related.label, margin)
+    if advice := diagnostic.advice():
+        lines.append(f"help: {advice}")
+    return "\n".join(lines)
+
+
+def _excerpt(span: Span, mark: str, label: str, margin: int) -> list[str]:
+    """The first line of a span and the marks below it, to its end if the span goes on."""
+    line = span.source.line(span.line).rstrip()
+    start = span.column - 1
+    stop = min(start + max(span.end - span.start, 1), max(len(line), start + 1))
+    before, marked, after = line[:start], line[start:stop], line[stop:]
+    before = before if _columns(before) <= _WIDEST else "…" + before[-_WIDEST // 2 :]
+    marked = marked if _columns(marked) <= _WIDEST else marked[: _WIDEST // 2] + "…"
+    after = after if _columns(after) <= _WIDEST else after[: _WIDEST // 2] + "…"
+    left = _columns(before)
+    width = max(_columns(before + marked) - left, 1)
+    marks = mark * (width if mark == "^" else max(width, 2))
+    return [
+        f"{span.line:>{margin}} | {_printable(before + marked + after)}".rstrip(),
+        f"{' ' * margin} | {' ' * left}{marks} {label}".rstrip(),
+    ]
+
+
+def _printable(text: str) -> str:
+    """The text as a terminal can show it: tabs as spaces, control characters replaced."""
+    shown = text.expandtabs(_TAB)
+    return "".join(c if c.isprintable() or unicodedata.combining(c) else "\ufffd" for c in shown)
+
+
+def _columns(text: str) -> int:
+    """How many columns a terminal needs for the text."""
+    return sum(_width(c) for c in _printable(text))
+
+
+def _width(character: str) -> int:
+    if unicodedata.category(character) in {"Mn", "Me", "Cf"}:
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in {"W", "F"} else 1

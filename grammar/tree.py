@@ -8,9 +8,10 @@ Equality is identity: two equal texts at two places are two nodes.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from netc.grammar.source import Source, Span
+if TYPE_CHECKING:
+    from netc.grammar.source import Source, Span
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -22,7 +23,7 @@ class Tree:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ident(Tree):
-    """A name where it is declared, or an argument's name."""
+    """A name where it is declared, or an argument's name; in Unicode's normal form C."""
 
     name: str
 
@@ -32,7 +33,7 @@ class Ident(Tree):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Number(Tree):
-    """`1`, `0.5`, `1e-3`, `1_000`; `value` is an int when the text has neither point nor exponent."""
+    """`1`, `0.5`, `1e-3`, `1_000`; `value` is an int if the text has no point and no exponent."""
 
     value: int | float
 
@@ -53,7 +54,7 @@ class Boolean(Tree):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Name(Tree):
-    """A use of a name; `training` and `init`-like reserved words never reach here as names."""
+    """A use of a name; of the reserved words only `init` can be one, a parameter called so."""
 
     name: str
 
@@ -228,7 +229,7 @@ class Shape(Tree):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PortType(Tree):
-    """Type of an input or target: `[784]`, `class[10]`, `class[10][n]`, `int[3]`, each `missing`."""
+    """Type of an input or target: `[784]`, `class[10]`, `class[10][n]`, `int[3]`, or `missing`."""
 
     kind: Literal["real", "class", "int"]
     classes: Expr | None

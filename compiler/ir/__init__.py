@@ -1,0 +1,1 @@
+"""The graph IR: what a net is after elaboration."""

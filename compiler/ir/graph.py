@@ -6,16 +6,19 @@ arguments; equality is identity. Every traversal is iterative.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 from weakref import WeakValueDictionary
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
     from netc.compiler.ir.op import Op
     from netc.compiler.ir.types import TensorType
 
-Space = Literal["input", "parameter", "state", "optimizer", "gradient", "scalar", "output", "result"]
+Space = Literal[
+    "input", "parameter", "state", "optimizer", "gradient", "scalar", "output", "result"
+]
 """Where a program's values live outside a graph.
 
 `input` covers inputs and targets (batched arrays of the caller), `scalar` the run-time numbers,
@@ -106,6 +109,14 @@ def rebuild(graph: Graph, rule: Callable[[Node, tuple[Node, ...]], Node]) -> Gra
     for node in graph.nodes():
         new[node] = rule(node, tuple(new[a] for a in node.args))
     return Graph(graph.name, tuple(Output(o.space, o.name, new[o.node]) for o in graph.outputs))
+
+
+def substitute(roots: Sequence[Node], replaced: Mapping[Node, Node]) -> list[Node]:
+    """`roots` with nodes replaced; a replacement is taken as it is, not searched again."""
+    new: dict[Node, Node] = {}
+    for node in toposort(roots):
+        new[node] = replaced.get(node) or make(node.op, *(new[a] for a in node.args))
+    return [new[root] for root in roots]
 
 
 def users(nodes: Iterable[Node]) -> dict[Node, list[Node]]:

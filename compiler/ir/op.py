@@ -7,15 +7,17 @@ concrete op.
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from netc.compiler.ir.graph import Node, Space
     from netc.compiler.ir.types import TensorType
 
@@ -36,10 +38,38 @@ class Environment:
     step: int = 1
 
 
+Times: TypeAlias = "Callable[[Node, Node], Node]"
+"""How a derivative rule multiplies a cotangent by a derivative, in this order: `mul`, or `absorb`
+in the shadow of a `where` (a zero cotangent stays zero whatever the derivative is)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One op with per-sample operand shapes, and from where tests draw the operands' elements.
+
+    `ranges` has one (low, high) for each operand, or one for all.
+    """
+
+    op: Op
+    shapes: tuple[tuple[int, ...], ...]
+    ranges: tuple[tuple[float, float], ...] = ((-2.0, 2.0),)
+
+
 class Op(ABC):
     """One operation with its attributes."""
 
-    name: ClassVar[str]
+    __slots__ = ()
+
+    word: ClassVar[str]
+    """Its name in text forms: the class name in snake case."""
+
+    def __init_subclass__(cls) -> None:
+        cls.word = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", cls.__name__).lower()
+
+    @classmethod
+    @abstractmethod
+    def samples(cls) -> tuple[Sample, ...]:
+        """Cases for the generated tests; empty for sources."""
 
     @abstractmethod
     def infer(self, *types: TensorType) -> TensorType:
@@ -50,8 +80,10 @@ class Op(ABC):
         """The value in NumPy. Batched arguments carry a leading batch axis, others none."""
 
     @abstractmethod
-    def vjp(self, node: Node, cotangent: Node) -> tuple[Node | None, ...]:
+    def vjp(self, node: Node, cotangent: Node, times: Times) -> tuple[Node | None, ...]:
         """Cotangents of the arguments as graph; None where the derivative is zero.
+
+        `times(g, d)` is the product to use where a cotangent meets a derivative.
 
         `cotangent` has the type of `node`. A rule may return a batched cotangent for an unbatched
         argument: the reverse pass sums it over the batch.

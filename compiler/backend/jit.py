@@ -1,0 +1,82 @@
+"""LLVM IR text to machine code, and machine code into this process.
+
+Invariant: what LLVM refuses is an InternalError that carries the text. No IR passes are run: the
+text is final, passes would only cost time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
+
+from llvmlite import binding as llvm
+
+from netc.compiler.backend.errors import InternalError
+
+if TYPE_CHECKING:
+    from netc.compiler.backend.target import Target
+
+
+def compile_object(text: str, target: Target) -> bytes:
+    """The object file of a module; raises InternalError when LLVM refuses the text."""
+    return bytes(_machine(target).emit_object(_parse(text, target)))
+
+
+def assembly(text: str, target: Target) -> str:
+    """The assembly of a module; raises InternalError when LLVM refuses the text."""
+    return str(_machine(target).emit_assembly(_parse(text, target)))
+
+
+@dataclass(frozen=True, slots=True)
+class Library:
+    """Machine code in memory. The code lives as long as this object."""
+
+    engine: llvm.ExecutionEngine
+
+    def address(self, symbol: str) -> int:
+        """Where the function or variable `symbol` is."""
+        found = int(self.engine.get_function_address(symbol))
+        if not found:
+            raise InternalError("loading", f"the object has no symbol {symbol}")
+        return found
+
+
+def load(object_file: bytes) -> Library:
+    """Places an object file in memory, linked against this process for `memset` and its like."""
+    _initialize()
+    module = llvm.parse_assembly(f'target triple = "{llvm.get_process_triple()}"')
+    engine = llvm.create_mcjit_compiler(
+        module, llvm.Target.from_default_triple().create_target_machine()
+    )
+    try:
+        engine.add_object_file(llvm.ObjectFileRef.from_data(object_file))
+        engine.finalize_object()
+    except RuntimeError as error:
+        raise InternalError("loading", str(error)) from error
+    return Library(engine)
+
+
+@cache
+def _initialize() -> None:
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+
+
+@cache
+def _machine(target: Target) -> llvm.TargetMachine:
+    _initialize()
+    return llvm.Target.from_triple(target.triple).create_target_machine(
+        cpu=target.cpu, features=target.features, opt=2, reloc="pic", codemodel="small"
+    )
+
+
+def _parse(text: str, target: Target) -> llvm.ModuleRef:
+    layout = str(_machine(target).target_data)
+    head = f'target datalayout = "{layout}"\ntarget triple = "{target.triple}"\n'
+    try:
+        module = llvm.parse_assembly(head + text, llvm.create_context())
+        module.verify()
+    except RuntimeError as error:
+        raise InternalError("code generation", str(error), text) from error
+    return module

@@ -1,0 +1,116 @@
+"""The whole compiler on a page: text → tree → model → graphs → plan → kernels → LLVM → native."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from netc.compiler import manifest as manifests
+from netc.compiler.backend import jit
+from netc.compiler.backend.emit_function import emit_module, layout
+from netc.compiler.backend.target import host_target
+from netc.compiler.backend.target import target as named_target
+from netc.compiler.elaborate import elaborate
+from netc.compiler.functions import function_graph
+from netc.compiler.ir.graph import Graph, Output
+from netc.compiler.ir.interpret import interpret
+from netc.compiler.ir.op import Environment
+from netc.compiler.loops.lower import Launch, lower
+from netc.compiler.passes import pipeline
+from netc.compiler.plan.build import build_plan
+from netc.compiler.plan.memory import place
+from netc.compiler.plan.storage import ELEMENT_BYTES
+from netc.compiler.program import FunctionName, FunctionSpec, Manifest
+from netc.grammar.parser import parse
+
+if TYPE_CHECKING:
+    from netc.compiler.backend.target import Target
+    from netc.compiler.elaborate.model import Model
+    from netc.compiler.ir.graph import Space
+    from netc.compiler.ir.op import Array
+    from netc.compiler.ir.types import Precision
+    from netc.compiler.passes.pipeline import Observer
+    from netc.compiler.plan.plan import Memory, Plan
+    from netc.grammar.source import Source
+    from netc.grammar.tree import File
+
+Defines = Mapping[str, int | float | bool | str]
+
+
+def compile_text(
+    source: Source,
+    *,
+    precision: Precision = "f32",
+    defines: Defines | None = None,
+    target: str | None = None,
+) -> Program:
+    """A checked program; its functions become native at first use.
+
+    Raises CompileError with every diagnostic of the text, TargetError for a target that this machine
+    cannot run.
+    """
+    tree = parse(source)
+    model = elaborate(tree, precision=precision, defines=defines or {})
+    chosen = named_target(target) if target else host_target()
+    manifest = manifests.manifest(model, chosen.lanes(precision))
+    return Program(tree, model, manifest, chosen)
+
+
+@dataclass(slots=True)
+class Stages:
+    """One function at every stage from its graph to LLVM text."""
+
+    graph: Graph
+    simplified: Graph
+    plan: Plan
+    memory: Memory
+    launches: list[Launch]
+    llvm: str
+
+
+@dataclass(slots=True)
+class Program:
+    """A compiled net: what a runtime calls, and every stage for those who look inside."""
+
+    tree: File
+    model: Model
+    manifest: Manifest
+    target: Target
+    _stages: dict[FunctionName, Stages] = field(default_factory=dict)
+    _native: dict[FunctionName, tuple[jit.Library, int, FunctionSpec]] = field(
+        default_factory=dict
+    )
+
+    def stages(self, name: FunctionName, observers: tuple[Observer, ...] = ()) -> Stages:
+        """Everything between the model and native code for one function."""
+        if name not in self._stages:
+            precision, lanes = self.manifest.precision, self.manifest.lanes
+            graph = function_graph(self.model, name)
+            simplified = pipeline.run(graph, observers)
+            plan = build_plan(simplified, lanes)
+            memory = place(plan, ELEMENT_BYTES[precision])
+            launches = lower(plan, self.target.registers, self.manifest.results)
+            where = layout(memory, self.manifest)
+            text = emit_module(name, launches, where, self.manifest, self.target)
+            self._stages[name] = Stages(graph, simplified, plan, memory, launches, text)
+        return self._stages[name]
+
+    def native(self, name: FunctionName) -> tuple[int, FunctionSpec]:
+        """Address of a function and what it needs; compiled the first time."""
+        if name not in self._native:
+            stages = self.stages(name)
+            library = jit.load(jit.compile_object(stages.llvm, self.target))
+            spec = manifests.function_spec(name, stages.graph, stages.memory)
+            self._native[name] = (library, library.address(spec.symbol), spec)
+        _, address, spec = self._native[name]
+        return address, spec
+
+    def initial(self, seed: int) -> dict[tuple[Space, str], Array]:
+        """Initial values of parameters, states and optimizer states, in their declared shapes."""
+        model = self.model
+        outputs = [Output("parameter", p.name, p.initial) for p in model.parameters]
+        outputs += [Output("state", s.name, s.initial) for s in model.states]
+        outputs += [Output("optimizer", s.name, s.initial) for u in model.updates for s in u.states]
+        graph = Graph("initial", tuple(outputs))
+        return interpret(graph, Environment({}, batch=1, seed=seed, step=0))

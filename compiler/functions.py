@@ -1,0 +1,174 @@
+"""The graphs of a program's functions, from a checked model.
+
+The objective is the mean of the loss over the batch, plus the penalty. `backward` differentiates it
+in training mode; `update` applies the optimizers to clipped gradients; `step` joins the two, and
+there the gradients need not exist as results.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from netc.compiler.derive.reverse import gradients
+from netc.compiler.ir.graph import Graph, Output, make, substitute, toposort
+from netc.compiler.ops.elementwise import Max, Min, Sqrt, add, apply, div, mul, neg
+from netc.compiler.ops.reduce import batch_sum, broadcast, reduce_sum
+from netc.compiler.ops.source import Source, constant, source
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from netc.compiler.elaborate.model import Model, Values
+    from netc.compiler.ir.graph import Node
+    from netc.compiler.program import FunctionName
+
+
+def function_graph(model: Model, name: FunctionName) -> Graph:
+    """The graph of one function; raises ValueError for one that `functions` does not list."""
+    if name not in functions(model):
+        raise ValueError(f"{model.name} has no function {name}")
+    match name:
+        case "infer":
+            outputs = _outputs(model, model.inference, with_target=False)
+        case "evaluate":
+            outputs = _results(model, model.inference)
+            outputs += _outputs(model, model.inference, with_target=True)
+        case "forward":
+            outputs = _outputs(model, model.training, with_target=False)
+            outputs += _states(model)
+        case "backward":
+            found = _gradients(model)
+            outputs = [Output("gradient", p, g) for p, g in found.items()]
+            outputs += _results(model, model.training)
+        case "update":
+            outputs = _updates(
+                model, {u.parameter: _gradient_source(model, u.parameter) for u in model.updates}
+            )
+        case "step" | "train":
+            outputs = _step(model)
+    return Graph(name, tuple(outputs))
+
+
+def functions(model: Model) -> tuple[FunctionName, ...]:
+    """The functions that the model's text gives rise to."""
+    names: list[FunctionName] = ["infer", "forward"]
+    differentiable = model.training.loss is not None or model.training.penalty is not None
+    if differentiable or model.inference.metrics:
+        names.insert(1, "evaluate")
+    if differentiable:
+        names.append("backward")
+        if model.updates:
+            names += ["update", "step", "train"]
+    return tuple(names)
+
+
+def _outputs(model: Model, values: Values, *, with_target: bool) -> list[Output]:
+    """The outputs that depend on a target, or those that do not."""
+    targets = {port.name for port in model.targets}
+    return [
+        Output("output", o.name, o.node)
+        for o in values.outputs
+        if _reads(o.node, targets) == with_target
+    ]
+
+
+def _reads(root: Node, names: set[str]) -> bool:
+    ops = (node.op for node in toposort([root]))
+    return any(isinstance(op, Source) and op.space == "input" and op.name in names for op in ops)
+
+
+def _results(model: Model, values: Values) -> list[Output]:
+    """Objective, loss and metrics: means over the batch."""
+    named: list[tuple[str, Node]] = []
+    if values.loss is not None or values.penalty is not None:
+        named += [("objective", _objective(model, values)), ("loss", _mean_loss(model, values))]
+    named += [(m.name, _batch_mean(m.node)) for m in values.metrics]
+    return [Output("result", name, node) for name, node in named]
+
+
+def _objective(model: Model, values: Values) -> Node:
+    if values.penalty is None:
+        return _mean_loss(model, values)
+    if values.loss is None:
+        return values.penalty
+    return add(_mean_loss(model, values), values.penalty)
+
+
+def _mean_loss(model: Model, values: Values) -> Node:
+    return constant(0, (), model.precision) if values.loss is None else _batch_mean(values.loss)
+
+
+def _batch_mean(x: Node) -> Node:
+    """The mean over the samples; an unbatched value is its own."""
+    if not x.type.batched:
+        return x
+    size = source("scalar", "batch_size", (), False, x.type.precision)
+    return div(batch_sum(x), broadcast(size, x.type.shape, ()))
+
+
+def _states(model: Model) -> list[Output]:
+    return [Output("state", s.name, s.node) for s in model.training.next_states]
+
+
+def _gradient_source(model: Model, parameter: str) -> Node:
+    shape = next(p.shape for p in model.parameters if p.name == parameter)
+    return source("gradient", parameter, shape, False, model.precision)
+
+
+def _gradients(model: Model) -> dict[str, Node]:
+    """The gradient of the objective for every parameter that is not frozen."""
+    free = [p for p in model.parameters if not p.frozen]
+    wrt = [source("parameter", p.name, p.shape, False, model.precision) for p in free]
+    found = gradients(_objective(model, model.training), wrt)
+    return {p.name: g for p, g in zip(free, found, strict=True)}
+
+
+def _updates(model: Model, given: Mapping[str, Node]) -> list[Output]:
+    """The next parameters and optimizer states from gradients, after clipping."""
+    clipped = _clipped(model, given)
+    replaced = {_gradient_source(model, name): g for name, g in clipped.items()}
+    outputs: list[Output] = []
+    for update in model.updates:
+        outputs.append(Output("parameter", update.parameter, update.new))
+        outputs += [Output("optimizer", s.name, s.node) for s in update.next_states]
+    return _replaced(outputs, replaced)
+
+
+def _step(model: Model) -> list[Output]:
+    results = _results(model, model.training)
+    objective = source("scalar", "objective", (), False, model.precision)
+    updates = _updates(model, _gradients(model))
+    updates = _replaced(updates, {objective: _objective(model, model.training)})
+    return updates + _states(model) + results
+
+
+def _replaced(outputs: Sequence[Output], replaced: Mapping[Node, Node]) -> list[Output]:
+    nodes = substitute([o.node for o in outputs], replaced)
+    return [Output(o.space, o.name, node) for o, node in zip(outputs, nodes, strict=True)]
+
+
+def _clipped(model: Model, given: Mapping[str, Node]) -> dict[str, Node]:
+    """Gradients limited element by element, then scaled down together to the largest norm."""
+    found = dict(given)
+    if model.settings.clip_value is not None:
+        limit = source("scalar", "clip_value", (), False, model.precision)
+        found = {name: _limited(g, limit) for name, g in found.items()}
+    if model.settings.clip_norm is not None and found:
+        scale = _norm_scale(list(found.values()), model)
+        found = {name: mul(g, broadcast(scale, g.type.shape, ())) for name, g in found.items()}
+    return found
+
+
+def _limited(g: Node, limit: Node) -> Node:
+    high = broadcast(limit, g.type.shape, ())
+    return apply(Max(), apply(Min(), g, high), neg(high))
+
+
+def _norm_scale(parts: Sequence[Node], model: Model) -> Node:
+    """min(1, clip_norm / norm), with the norm of all gradients as one vector."""
+    limit = source("scalar", "clip_norm", (), False, model.precision)
+    squares = [reduce_sum(mul(g, g), tuple(range(g.type.rank))) for g in parts]
+    total = squares[0]
+    for square in squares[1:]:
+        total = add(total, square)
+    return apply(Min(), div(limit, make(Sqrt(), total)), 1)

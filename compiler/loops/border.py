@@ -1,0 +1,68 @@
+"""Kernels at the border of a function: the caller's rows to blocks of samples and back, results."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from netc.compiler.loops.loops import (
+    Load,
+    LoadRows,
+    Rows,
+    Store,
+    StoreResult,
+    StoreRows,
+)
+from netc.compiler.loops.nests import BLOCKS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from netc.compiler.ir.graph import Output
+    from netc.compiler.loops.writer import Writer
+    from netc.compiler.plan.plan import Buffer
+    from netc.compiler.plan.plan import Store as PlannedStore
+
+
+def write_pack(writer: Writer, store: PlannedStore, rows_buffer: Buffer) -> None:
+    """The caller's rows (of the minibatch, when an order is given) into blocks of samples."""
+    size = store.node.type.size
+    source, target = writer.number(rows_buffer), writer.number(store.buffer)
+    with writer.loop(BLOCKS, hint="b") as block:
+        rows = writer.name("rows")
+        writer.add(Rows(rows, block * writer.lanes))
+        with writer.loop(size) as element:
+            name = writer.name()
+            writer.add(LoadRows(name, source, rows, size, element))
+            index = (block * size + element) * writer.lanes
+            writer.add(Store(target, index, name, wide=True))
+
+
+def write_unpack(writer: Writer, output: Output, rows_buffer: Buffer) -> None:
+    """Blocks of samples into the caller's rows."""
+    node = output.node
+    source, target = writer.number(writer.plan.where[node]), writer.number(rows_buffer)
+    size = node.type.size
+    with writer.loop(BLOCKS, hint="b") as block, writer.loop(size) as element:
+        name = writer.name()
+        index = (block * size + element) * writer.lanes
+        writer.add(Load(name, source, index, wide=True))
+        writer.add(StoreRows(target, block * writer.lanes, size, element, name))
+
+
+def write_results(writer: Writer, outputs: Sequence[Output], numbers: Sequence[int], to: Buffer) -> None:
+    """Single numbers into the caller's double-precision results."""
+    for output, number in zip(outputs, numbers, strict=True):
+        value = writer.value(output.node, ())
+        writer.add(StoreResult(writer.number(to), number, value))
+
+
+def write_copy(writer: Writer, source: Buffer, target: Buffer) -> None:
+    """One buffer into another of the same layout."""
+    lanes = writer.lanes
+    origin, goal = writer.number(source), writer.number(target)
+    with writer.loop(-(-source.elements // lanes)) as chunk:
+        name = writer.name()
+        writer.add(Load(name, origin, chunk * lanes, wide=True))
+        writer.add(Store(goal, chunk * lanes, name, wide=True))
+
+

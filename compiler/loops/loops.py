@@ -1,0 +1,264 @@
+"""The kernel IR: loop nests over affine accesses with explicit vectors.
+
+Values are named once inside a kernel. A *wide* access reads or writes one vector of neighbouring
+elements: the samples of one block, or neighbouring elements of a row. A narrow value that meets a
+wide one is the same in every lane. Loops carry values explicitly, so reductions and register tiles
+have one form.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+Operand = str | float
+"""The name of a value, or a literal number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Affine:
+    """`constant + Σ coefficient · variable`, an integer; terms sorted by variable, none zero."""
+
+    constant: int = 0
+    terms: tuple[tuple[str, int], ...] = ()
+
+    def __add__(self, other: Affine | int) -> Affine:
+        if isinstance(other, int):
+            return Affine(self.constant + other, self.terms)
+        total = dict(self.terms)
+        for name, factor in other.terms:
+            total[name] = total.get(name, 0) + factor
+        kept = tuple(sorted((n, f) for n, f in total.items() if f))
+        return Affine(self.constant + other.constant, kept)
+
+    def __mul__(self, factor: int) -> Affine:
+        if factor == 0:
+            return Affine()
+        return Affine(self.constant * factor, tuple((n, f * factor) for n, f in self.terms))
+
+    def coefficient(self, variable: str) -> int:
+        return dict(self.terms).get(variable, 0)
+
+    def __str__(self) -> str:
+        parts = [n if f == 1 else f"{f}{n}" for n, f in self.terms]
+        if self.constant or not parts:
+            parts.append(str(self.constant))
+        return " + ".join(parts)
+
+
+def var(name: str) -> Affine:
+    """The index that is just the variable `name`."""
+    return Affine(0, ((name, 1),))
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """A run-time loop count: `base // divisor`, or `base % divisor`.
+
+    `base` is "B" (samples), "blocks" (⌈B / lanes⌉) or a variable bound before.
+    """
+
+    base: str
+    divisor: int = 1
+    remainder: bool = False
+
+    def __str__(self) -> str:
+        if self.divisor == 1:
+            return self.base
+        return f"{self.base} {'%' if self.remainder else '//'} {self.divisor}"
+
+
+Extent = int | Count
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """`name = buffer[index]`, or the vector that starts there."""
+
+    name: str
+    buffer: int
+    index: Affine
+    wide: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """`buffer[index] = value`; wide stores write a whole vector."""
+
+    buffer: int
+    index: Affine
+    value: Operand
+    wide: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Compute:
+    """`name = op(args)`: an elementwise op of the graph, or one of the kernel level.
+
+    Kernel-level ops: `fma(a, b, c)` = a·b + c; `reduce_add`, `reduce_max`, `reduce_min` combine the
+    lanes of a vector into a number; `keep(mask, x, y)` is x where the mask holds, else y; `wide(x)`
+    makes a narrow value wide; `convert` leaves the number as it is.
+    """
+
+    name: str
+    op: str
+    args: tuple[Operand, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Bind:
+    """`name = count`, an integer variable."""
+
+    name: str
+    count: Count
+
+
+@dataclass(frozen=True, slots=True)
+class Quotient:
+    """`name = index // divisor` (or `%`), an integer variable; the index is never negative."""
+
+    name: str
+    index: Affine
+    divisor: int
+    remainder: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """`name` = the number `index`, or `index + lane` when wide."""
+
+    name: str
+    index: Affine
+    wide: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Mask:
+    """`name`: in which lanes `index + lane < limit` holds. The limit is a number or "B"."""
+
+    name: str
+    index: Affine
+    limit: int | str
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """`name` = a uniform random number for an element and a sample of the draw named `path`.
+
+    `lanes` tells what runs along the lanes of a wide draw: samples, elements, or nothing (narrow).
+    """
+
+    name: str
+    path: str
+    element: Affine
+    sample: Affine
+    lanes: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReadScalar:
+    """`name` = a run-time number of the call (step, epoch, …)."""
+
+    name: str
+    scalar: str
+
+
+@dataclass(frozen=True, slots=True)
+class TransposeTile:
+    """`rows[i]` = lane i of every column: a square of as many vectors as a vector has lanes."""
+
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """`name` = for each lane the data-set row of sample `index + lane` (dead lanes: the last row)."""
+
+    name: str
+    index: Affine
+
+
+@dataclass(frozen=True, slots=True)
+class LoadRows:
+    """`name` = for each lane `buffer[row · size + element]`: the caller's row-major arrays."""
+
+    name: str
+    buffer: int
+    rows: str
+    size: int
+    element: Affine
+
+
+@dataclass(frozen=True, slots=True)
+class StoreRows:
+    """`buffer[(first + lane) · size + element] = value`, for lanes with `first + lane < B`."""
+
+    buffer: int
+    first: Affine
+    size: int
+    element: Affine
+    value: Operand
+
+
+@dataclass(frozen=True, slots=True)
+class StoreResult:
+    """Writes a narrow value to the double-precision array of results."""
+
+    buffer: int
+    index: int
+    value: Operand
+
+
+@dataclass(frozen=True, slots=True)
+class Carry:
+    """A value carried round a loop: `name` inside, `initial` at first, `next` after each round.
+
+    After the loop `result` is the last value.
+    """
+
+    name: str
+    initial: Operand
+    next: Operand
+    result: str
+    wide: bool
+
+
+@dataclass(frozen=True, slots=True)
+class For:
+    """`for variable in 0 … extent - 1`; zero rounds are allowed for run-time extents."""
+
+    variable: str
+    extent: Extent
+    body: tuple[Statement, ...]
+    carries: tuple[Carry, ...] = ()
+
+
+Statement = (
+    Load
+    | Store
+    | Compute
+    | Bind
+    | Quotient
+    | Position
+    | Mask
+    | Draw
+    | ReadScalar
+    | TransposeTile
+    | Rows
+    | LoadRows
+    | StoreRows
+    | StoreResult
+    | For
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """A loop nest over `buffers` numbered buffers; buffers -1, -2 … are stack tiles.
+
+    `scratch` gives the number of elements of each stack tile. Equal kernels are one native function.
+    """
+
+    body: tuple[Statement, ...]
+    buffers: int
+    scratch: tuple[int, ...] = ()

@@ -1,0 +1,54 @@
+"""One unit of a plan → one kernel, and the buffers it is called with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from netc.compiler.loops.border import write_copy, write_pack, write_results, write_unpack
+from netc.compiler.loops.contract import write_contract
+from netc.compiler.loops.loops import Kernel
+from netc.compiler.loops.nests import write_nests
+from netc.compiler.loops.writer import Writer
+from netc.compiler.plan.plan import Buffer
+
+if TYPE_CHECKING:
+    from netc.compiler.plan.plan import Plan, Unit
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """One call of a kernel; `buffers` in the order of its numbers."""
+
+    kernel: Kernel
+    buffers: tuple[Buffer, ...]
+    unit: Unit
+
+
+def lower(plan: Plan, registers: int, results: Sequence[str]) -> list[Launch]:
+    """All kernels of a function in order. `results` are the program's result names in order."""
+    return [_launch(plan, unit, registers, results) for unit in plan.units]
+
+
+def _launch(plan: Plan, unit: Unit, registers: int, results: Sequence[str]) -> Launch:
+    writer = Writer(plan)
+    match unit.kind:
+        case "pack":
+            (store,) = unit.stores
+            write_pack(writer, store, Buffer(store.buffer.name, "input", 0))
+        case "nests":
+            write_nests(writer, unit.stores)
+        case "contract":
+            assert unit.contraction is not None
+            write_contract(writer, unit.contraction, unit.stores, registers, unit.panel)
+        case "copy":
+            assert unit.copy_to is not None
+            write_copy(writer, unit.stores[0].buffer, unit.copy_to)
+        case "unpack":
+            (output,) = unit.outputs
+            write_unpack(writer, output, Buffer(output.name, "output", 0))
+        case "results":
+            numbers = [results.index(o.name) for o in unit.outputs]
+            write_results(writer, unit.outputs, numbers, Buffer("results", "result", 0))
+    return Launch(writer.kernel(), tuple(writer.buffers), unit)

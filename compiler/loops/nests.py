@@ -1,0 +1,328 @@
+"""Loop nests of stored values that are not products: elementwise, reductions, sums over the batch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import inf, prod
+from typing import TYPE_CHECKING, Final
+
+from netc.compiler.loops.loops import Affine, Count, Mask, Operand
+from netc.compiler.loops.writer import Index, NotAlongLanesError, Writer
+from netc.compiler.ops.contract import Contract
+from netc.compiler.ops.elementwise import Elementwise
+from netc.compiler.ops.movement import Concat, Pad
+from netc.compiler.ops.reduce import BatchReduce, Broadcast, Reduce
+from netc.compiler.ops.source import Constant, Random, Source
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Container, Sequence
+
+    from netc.compiler.ir.graph import Node
+    from netc.compiler.plan.plan import Store
+
+BLOCKS: Final = Count("blocks")
+
+IDENTITY: Final = {"sum": 0.0, "max": -inf, "min": inf, "prod": 1.0}
+COMBINE: Final = {"sum": "add", "max": "max", "min": "min", "prod": "mul"}
+ACROSS_LANES: Final = {"sum": "reduce_add", "max": "reduce_max", "min": "reduce_min"}
+
+
+@dataclass(frozen=True, slots=True)
+class Nest:
+    """Stores of one shape that share their loops."""
+
+    stores: tuple[Store, ...]
+
+    @property
+    def first(self) -> Node:
+        return self.stores[0].node
+
+
+def group(stores: Sequence[Store]) -> list[Nest]:
+    """Neighbouring stores share a nest when each reads the others at its own index only."""
+    nests: list[Nest] = []
+    for store in stores:
+        if nests and _shares(store, nests[-1]):
+            nests[-1] = Nest((*nests[-1].stores, store))
+        else:
+            nests.append(Nest((store,)))
+    return nests
+
+
+def _shares(store: Store, nest: Nest) -> bool:
+    if not isinstance(store.node.op, Elementwise) or store.node.type != nest.first.type:
+        return False
+    if isinstance(nest.first.op, Pad | Concat | BatchReduce):
+        return False
+    if isinstance(nest.first.op, Reduce) and not nest.first.type.batched:
+        return False
+    inside = {s.node for s in nest.stores}
+    overwritten = [n for s in nest.stores for n in s.scans if _is_source_of(n, store)]
+    return not (store.scans & inside) and not overwritten
+
+
+def _is_source_of(node: Node, store: Store) -> bool:
+    op = node.op
+    return isinstance(op, Source) and (op.space, op.name) == (
+        store.buffer.region,
+        store.buffer.name,
+    )
+
+
+def write_nests(writer: Writer, stores: Sequence[Store]) -> None:
+    """All stores of one unit: batched ones under one loop over the blocks of samples."""
+    nests = group(stores)
+    if nests[0].first.type.batched:
+        with_block = writer.begin(BLOCKS, hint="b")
+        writer.block = with_block.index
+        for nest in nests:
+            _write_plain(writer, nest)
+        writer.block = None
+        writer.end(with_block)
+        return
+    for nest in nests:
+        _write_unbatched(writer, nest)
+
+
+def _write_plain(writer: Writer, nest: Nest) -> None:
+    """Loops over the shape of the result."""
+    if isinstance(nest.first.op, Pad | Concat):
+        _write_parts(writer, nest.stores[0])
+        return
+    with writer.loops(nest.first.type.shape) as index:
+        write_at(writer, nest.stores, index)
+
+
+def write_at(writer: Writer, stores: Sequence[Store], index: Index) -> None:
+    """Computes all stores at one index, then writes them: in-place results read old values."""
+    values: list[Operand] = []
+    for store in stores:
+        value = _compute(writer, store, index)
+        writer.know(store.node, index, value)
+        values.append(value)
+    for store, value in zip(stores, values, strict=True):
+        writer.store(store.buffer, store.node, index, value)
+
+
+def _compute(writer: Writer, store: Store, index: Index) -> Operand:
+    node = store.node
+    if writer.plan.where.get(node) is not store.buffer:
+        return writer.value(node, index)
+    match node.op:
+        case Reduce():
+            return _reduce(writer, node, index)
+        case Contract():
+            return writer.value(node, index)
+        case BatchReduce(kind=kind):
+            return over_batch(writer, kind, lambda: writer.value(node.args[0], index))
+    return writer.evaluate(node, index)
+
+
+# -- reductions ------------------------------------------------------------------------------------
+
+
+def _reduce(writer: Writer, node: Node, index: Index) -> Operand:
+    assert isinstance(node.op, Reduce)
+    source, axes = node.args[0], node.op.axes
+    if node.op.kind in ("argmax", "argmin"):
+        return _arg_reduce(writer, node, index)
+    kind = node.op.kind
+    wide = node.type.batched or writer.lane_axis is not None
+
+    def at(inner: Index) -> Operand:
+        return writer.value(source, _join(index, inner, axes, source.type.rank))
+
+    sizes = [source.type.shape[a] for a in axes]
+    return _accumulate(writer, sizes, (), kind, wide, at)
+
+
+def _accumulate(
+    writer: Writer,
+    sizes: Sequence[int],
+    inner: Index,
+    kind: str,
+    wide: bool,
+    at: Callable[[Index], Operand],
+) -> Operand:
+    """Nested loops over the reduced axes, each with an accumulator of its own.
+
+    Partial results of the inner axes bound the rounding error of long sums.
+    """
+    if len(inner) == len(sizes):
+        return at(inner)
+    if sizes[len(inner)] == 1:
+        return _accumulate(writer, sizes, (*inner, Affine()), kind, wide, at)
+    loop = writer.begin(sizes[len(inner)], [IDENTITY[kind]], wide, hint="k")
+    value = _accumulate(writer, sizes, (*inner, loop.index), kind, wide, at)
+    (result,) = writer.end(loop, [writer.compute(COMBINE[kind], loop.carried[0], value)])
+    return result
+
+
+def _arg_reduce(writer: Writer, node: Node, index: Index) -> Operand:
+    """Position of the first extreme value, or of the first NaN, in the flattened axes."""
+    assert isinstance(node.op, Reduce)
+    source, axes = node.args[0], node.op.axes
+    compare, start = ("gt", -inf) if node.op.kind == "argmax" else ("lt", inf)
+    sizes = [source.type.shape[a] for a in axes]
+    loop = writer.begin(prod(sizes), [start, 0.0], wide=node.type.batched, hint="k")
+    best, best_position = loop.carried
+    inner = (loop.index,) if len(sizes) == 1 else writer.unflatten(loop.index, tuple(sizes))
+    value = writer.value(source, _join(index, inner, axes, source.type.rank))
+    from_number = writer.compute("not", writer.compute("isnan", best))
+    first_nan = writer.compute("and", writer.compute("isnan", value), from_number)
+    better = writer.compute("or", writer.compute(compare, value, best), first_nan)
+    position = writer.position(loop.index)
+    following = [
+        writer.compute("where", better, value, best),
+        writer.compute("where", better, position, best_position),
+    ]
+    return writer.end(loop, following)[1]
+
+
+def _join(outer: Index, inner: Index, axes: tuple[int, ...], rank: int) -> Index:
+    """The index of the reduced operand, from the result's index and the reduced axes' index."""
+    kept, reduced = iter(outer), iter(inner)
+    return tuple(next(reduced) if axis in axes else next(kept) for axis in range(rank))
+
+
+def over_batch(writer: Writer, kind: str, at: Callable[[], Operand]) -> Operand:
+    """Combines a value over all samples; dead lanes of the last block never count."""
+    loop = writer.begin(BLOCKS, [IDENTITY[kind]], hint="b")
+    outside, writer.block = writer.block, loop.index
+    live = writer.name("live")
+    writer.add(Mask(live, loop.index * writer.lanes, "B"))
+    value = writer.compute("keep", live, at(), IDENTITY[kind])
+    writer.block = outside
+    (lanes,) = writer.end(loop, [writer.compute(COMBINE[kind], loop.carried[0], value)])
+    return writer.compute(ACROSS_LANES[kind], lanes)
+
+
+# -- unbatched nests -------------------------------------------------------------------------------
+
+
+def _write_unbatched(writer: Writer, nest: Nest) -> None:
+    """Along vectors where every access allows it, else element by element."""
+    if isinstance(nest.first.op, Pad | Concat):
+        _write_parts(writer, nest.stores[0])
+    elif isinstance(nest.first.op, BatchReduce):
+        _write_plain(writer, nest)
+    elif all(_is_flat(s.node, writer.plan.where) for s in nest.stores):
+        _write_flat(writer, nest)
+    elif isinstance(nest.first.op, Reduce):
+        writer.attempt(
+            lambda: _along_result(writer, nest),
+            lambda: _along_reduced(writer, nest),
+            lambda: _write_plain(writer, nest),
+        )
+    else:
+        writer.attempt(lambda: _along_result(writer, nest), lambda: _write_plain(writer, nest))
+
+
+def _is_flat(node: Node, stored: Container[Node]) -> bool:
+    """Whether a node is elementwise down to values of its own shape and single numbers."""
+    if not isinstance(node.op, Elementwise) or node.type.rank == 0:
+        return False
+    stack, seen = list(node.args), set(node.args)
+    while stack:
+        inner = stack.pop()
+        single = inner.type.rank == 0
+        known = inner in stored or isinstance(inner.op, Constant | Random)
+        if isinstance(inner.op, Broadcast) and inner.args[0].type.rank == 0 and inner not in stored:
+            single = True
+        elif not single and not (known or isinstance(inner.op, Elementwise)):
+            return False
+        elif not single and inner.type.shape != node.type.shape:
+            return False
+        if not known and not single:
+            fresh = [a for a in inner.args if a not in seen]
+            seen.update(fresh)
+            stack.extend(fresh)
+    return True
+
+
+def _write_flat(writer: Writer, nest: Nest) -> None:
+    """Rows of whole vectors; the padding of a row is computed along with it."""
+    type_ = nest.first.type
+    rows = type_.shape[0] if type_.rank > 1 else 1
+    columns = type_.size // rows
+    writer.flat = True
+    with writer.loop(rows) as row, writer.along_lanes(columns) as column:
+        write_at(writer, nest.stores, (row, column))
+    writer.flat = False
+
+
+def _require_whole_vectors(writer: Writer, node: Node) -> None:
+    """A vector may run over the end of a padded row, never over the end of an inner axis."""
+    if node.type.rank == 0 or (node.type.rank > 2 and node.type.shape[-1] % writer.lanes):
+        raise NotAlongLanesError
+
+
+def _along_result(writer: Writer, nest: Nest) -> None:
+    """The last axis of the result along the lanes."""
+    for store in nest.stores:
+        _require_whole_vectors(writer, store.node)
+    *outer, last = nest.first.type.shape
+    with writer.loops(outer) as index, writer.along_lanes(last) as lane:
+        write_at(writer, nest.stores, (*index, lane))
+
+
+def _along_reduced(writer: Writer, nest: Nest) -> None:
+    """The last axis of the reduced operand along the lanes."""
+    node = nest.first
+    assert isinstance(node.op, Reduce)
+    source, axes, kind = node.args[0], node.op.axes, node.op.kind
+    _require_whole_vectors(writer, source)
+    if source.type.rank - 1 not in axes or kind not in ACROSS_LANES:
+        raise NotAlongLanesError
+    with writer.loops(node.type.shape) as index:
+        (store,) = nest.stores
+        total = _over_lanes(writer, node, index)
+        writer.store(store.buffer, node, index, writer.compute(ACROSS_LANES[kind], total))
+
+
+def _over_lanes(writer: Writer, node: Node, index: Index) -> Operand:
+    """The vector of partial results of all reduced axes; the last runs along the lanes."""
+    assert isinstance(node.op, Reduce)
+    source, axes, kind = node.args[0], node.op.axes, node.op.kind
+    last = source.type.shape[-1]
+
+    def row(inner: Index) -> Operand:
+        chunk = writer.begin(-(-last // writer.lanes), [IDENTITY[kind]], hint="k")
+        outside, writer.lane_axis = writer.lane_axis, chunk.variable
+        lane = chunk.index * writer.lanes
+        value = writer.value(source, _join(index, (*inner, lane), axes, source.type.rank))
+        if last % writer.lanes:
+            live = writer.name("live")
+            writer.add(Mask(live, lane, last))
+            value = writer.compute("keep", live, value, IDENTITY[kind])
+        writer.lane_axis = outside
+        (result,) = writer.end(chunk, [writer.compute(COMBINE[kind], chunk.carried[0], value)])
+        return result
+
+    sizes = [source.type.shape[a] for a in axes[:-1]]
+    return _accumulate(writer, sizes, (), kind, wide=True, at=row)
+
+
+# -- values in parts -------------------------------------------------------------------------------
+
+
+def _write_parts(writer: Writer, store: Store) -> None:
+    """Pad: zeros, then the operand inside. Concat: one operand after the other."""
+    node = store.node
+    match node.op:
+        case Pad(before=before):
+            with writer.loops(node.type.shape) as index:
+                writer.store(store.buffer, node, index, 0.0)
+            _copy_part(writer, store, node.args[0], before)
+        case Concat(axis=axis):
+            start = 0
+            for arg in node.args:
+                shift = tuple(start if i == axis else 0 for i in range(node.type.rank))
+                _copy_part(writer, store, arg, shift)
+                start += arg.type.shape[axis]
+
+
+def _copy_part(writer: Writer, store: Store, part: Node, shift: Sequence[int]) -> None:
+    with writer.loops(part.type.shape) as index:
+        moved = tuple(i + s for i, s in zip(index, shift, strict=True))
+        writer.store(store.buffer, store.node, moved, writer.value(part, index))

@@ -1,0 +1,96 @@
+"""The text of kernels: what `netc ir --stage loops` prints."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from netc.compiler.loops.loops import (
+    Bind,
+    Compute,
+    Draw,
+    For,
+    Kernel,
+    Load,
+    LoadRows,
+    Mask,
+    Operand,
+    Position,
+    Quotient,
+    ReadScalar,
+    Rows,
+    Statement,
+    Store,
+    StoreResult,
+    StoreRows,
+    TransposeTile,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def show_kernel(kernel: Kernel, buffers: Sequence[str]) -> str:
+    """The statements of a kernel; `buffers` are the names of its buffers in order."""
+    names = dict(enumerate(buffers))
+    names |= {-n: f"tile{n}" for n in range(1, len(kernel.scratch) + 1)}
+    lines = [f"  tile{n}: {size} elements" for n, size in enumerate(kernel.scratch, 1)]
+    for statement in kernel.body:
+        lines += _lines(statement, names, 1)
+    return "\n".join(lines)
+
+
+def _lines(statement: Statement, names: dict[int, str], depth: int) -> list[str]:
+    indent = "  " * depth
+    if not isinstance(statement, For):
+        return [indent + _line(statement, names)]
+    head = f"{indent}for {statement.variable} in {statement.extent}"
+    if statement.carries:
+        carried = (f"{c.name} = {_text(c.initial)}" for c in statement.carries)
+        head += f" carrying {', '.join(carried)}"
+    lines = [head]
+    for inner in statement.body:
+        lines += _lines(inner, names, depth + 1)
+    if statement.carries:
+        following = (f"{c.name} <- {_text(c.next)}" for c in statement.carries)
+        lines.append(f"{indent}  {', '.join(following)}")
+        results = ", ".join(c.result for c in statement.carries)
+        lines.append(f"{indent}giving {results}")
+    return lines
+
+
+def _text(operand: Operand) -> str:
+    return operand if isinstance(operand, str) else f"{operand:g}"
+
+
+def _line(statement: Statement, names: dict[int, str]) -> str:
+    match statement:
+        case Load(name, buffer, index, wide):
+            return f"{name} = {names[buffer]}[{index}{' ..' if wide else ''}]"
+        case Store(buffer, index, value, wide):
+            return f"{names[buffer]}[{index}{' ..' if wide else ''}] = {_text(value)}"
+        case Compute(name, op, args):
+            return f"{name} = {op} {', '.join(map(_text, args))}"
+        case Bind(name, count):
+            return f"{name} = {count}"
+        case Quotient(name, index, divisor, remainder):
+            return f"{name} = ({index}) {'%' if remainder else '//'} {divisor}"
+        case Position(name, index, wide):
+            return f"{name} = position {index}{' ..' if wide else ''}"
+        case Mask(name, index, limit):
+            return f"{name} = {index} .. < {limit}"
+        case Draw(name, path, element, sample, lanes):
+            return f'{name} = uniform "{path}" element {element} sample {sample} along {lanes}'
+        case ReadScalar(name, scalar):
+            return f"{name} = scalar {scalar}"
+        case TransposeTile(rows, columns):
+            return f"{', '.join(rows)} = transpose {', '.join(columns)}"
+        case Rows(name, index):
+            return f"{name} = rows {index} .."
+        case LoadRows(name, buffer, rows, size, element):
+            return f"{name} = {names[buffer]}[{size} {rows} + {element}]"
+        case StoreRows(buffer, first, size, element, value):
+            return f"{names[buffer]}[{size} ({first} ..) + {element}] = {_text(value)}"
+        case StoreResult(buffer, index, value):
+            return f"{names[buffer]}[{index}] = {_text(value)}"
+        case For():
+            raise AssertionError("loops have several lines")

@@ -1,0 +1,333 @@
+"""Writes the statements of one kernel, and values of graph nodes at an index inside it.
+
+A node that is not stored is computed where it is used: movements become index arithmetic,
+elementwise ops become one instruction on the values of their arguments at the same index.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from netc.compiler.loops.loops import (
+    Affine,
+    Carry,
+    Compute,
+    Draw,
+    Extent,
+    For,
+    Kernel,
+    Load,
+    Operand,
+    Position,
+    Quotient,
+    ReadScalar,
+    Statement,
+    Store,
+    var,
+)
+from netc.compiler.ops.elementwise import Elementwise
+from netc.compiler.ops.movement import Reshape, Reverse, Slice, Transpose
+from netc.compiler.ops.reduce import Broadcast, Lift
+from netc.compiler.ops.source import Constant, Iota, Random, Source, Table
+from netc.compiler.plan.plan import Buffer
+from netc.compiler.plan.storage import row_major, storage
+
+if TYPE_CHECKING:
+    from netc.compiler.ir.graph import Node
+    from netc.compiler.plan.plan import Plan
+
+Index = tuple[Affine, ...]
+
+
+class NotAlongLanesError(Exception):
+    """The vectorised axis would need a gather: the nest is written again without vectors."""
+
+
+@dataclass(slots=True)
+class Loop:
+    """A loop that is being written: its variable and the values it carries."""
+
+    variable: str
+    extent: Extent
+    carried: tuple[str, ...]
+    initial: tuple[Operand, ...]
+    wide: bool
+
+    @property
+    def index(self) -> Affine:
+        return var(self.variable)
+
+
+class Writer:
+    """One kernel in the making.
+
+    `block` is the index of the block of samples while one is open. `lane_axis` is the variable that
+    counts vectors along an axis of unbatched values, None when there is no such axis. With `flat`
+    the index of a stored value is its (row, column) instead of one index for each axis.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.lanes = plan.lanes
+        self.block: Affine | None = None
+        self.lane_axis: str | None = None
+        self.flat = False
+        self.buffers: dict[Buffer, int] = {}
+        self.scratch: list[int] = []
+        self._bodies: list[list[Statement]] = [[]]
+        self._known: list[dict[tuple[Node, Index, Affine | None], Operand]] = [{}]
+        self._names = 0
+
+    # -- statements ----------------------------------------------------------------------------
+
+    def name(self, hint: str = "v") -> str:
+        self._names += 1
+        return f"{hint}{self._names}"
+
+    def add(self, statement: Statement) -> None:
+        self._bodies[-1].append(statement)
+
+    def compute(self, op: str, *args: Operand) -> str:
+        name = self.name()
+        self.add(Compute(name, op, args))
+        return name
+
+    def number(self, buffer: Buffer) -> int:
+        """The number of a buffer in this kernel."""
+        return self.buffers.setdefault(buffer, len(self.buffers))
+
+    def begin(
+        self, extent: Extent, initial: Sequence[Operand] = (), wide: bool = True, hint: str = "i"
+    ) -> Loop:
+        """Opens a loop that carries a value for each initial one."""
+        carried = tuple(self.name("c") for _ in initial)
+        loop = Loop(self.name(hint), extent, carried, tuple(initial), wide)
+        self._bodies.append([])
+        self._known.append({})
+        return loop
+
+    def end(self, loop: Loop, following: Sequence[Operand] = ()) -> tuple[str, ...]:
+        """Closes the innermost loop; returns the last carried values."""
+        body = tuple(self._bodies.pop())
+        self._known.pop()
+        results = tuple(self.name("r") for _ in loop.carried)
+        carries = tuple(
+            Carry(*fields, loop.wide)
+            for fields in zip(loop.carried, loop.initial, following, results, strict=True)
+        )
+        self.add(For(loop.variable, loop.extent, body, carries))
+        return results
+
+    @contextmanager
+    def loop(self, extent: Extent, hint: str = "i") -> Iterator[Affine]:
+        """A loop that carries nothing; a single round needs no loop."""
+        if extent == 1:
+            yield Affine()
+            return
+        opened = self.begin(extent, hint=hint)
+        yield opened.index
+        self.end(opened)
+
+    @contextmanager
+    def loops(self, shape: Sequence[int]) -> Iterator[Index]:
+        """Nested loops over a shape."""
+        opened = [None if size == 1 else self.begin(size) for size in shape]
+        yield tuple(Affine() if loop is None else loop.index for loop in opened)
+        for loop in reversed(opened):
+            if loop is not None:
+                self.end(loop)
+
+    @contextmanager
+    def named_loops(self, sizes: Mapping[str, int]) -> Iterator[dict[str, Affine]]:
+        """Nested loops over named axes."""
+        with self.loops(tuple(sizes.values())) as index:
+            yield dict(zip(sizes, index, strict=True))
+
+    def new_scratch(self, elements: int) -> int:
+        """A stack tile; its number is negative: -1 is the first."""
+        self.scratch.append(elements)
+        return -len(self.scratch)
+
+    @contextmanager
+    def along_lanes(self, size: int) -> Iterator[Affine]:
+        """A loop over whole vectors that cover `size` neighbouring elements."""
+        opened = self.begin(-(-size // self.lanes), hint="l")
+        self.lane_axis = opened.variable
+        yield opened.index * self.lanes
+        self.lane_axis = None
+        self.end(opened)
+
+    def attempt(self, *ways: Callable[[], None]) -> None:
+        """Writes by the first way whose accesses all run along the lanes."""
+        for way in ways:
+            state = (len(self._bodies), len(self._bodies[-1]), dict(self.buffers), self._names)
+            try:
+                way()
+            except NotAlongLanesError:
+                depth, length, self.buffers, self._names = state
+                del self._bodies[depth:], self._known[depth:]
+                del self._bodies[-1][length:]
+                self._known[-1].clear()
+                self.lane_axis = None
+            else:
+                return
+        raise AssertionError("no way to write the nest")
+
+    def kernel(self) -> Kernel:
+        (body,) = self._bodies
+        return Kernel(tuple(body), len(self.buffers), tuple(self.scratch))
+
+    # -- memory --------------------------------------------------------------------------------
+
+    def offset(self, node: Node, index: Index) -> Affine:
+        """The element of a stored node's buffer at an index of its shape."""
+        stored = storage(node.type, self.lanes)
+        if self.flat and node.type.rank > 0:
+            row = stored.strides[0] if node.type.rank > 1 else 0
+            return index[0] * row + index[1]
+        offset = Affine()
+        for axis, stride in zip(index, stored.strides, strict=True):
+            offset += axis * stride
+        if node.type.batched:
+            assert self.block is not None, "a batched value outside the loop over blocks"
+            offset += self.block * stored.elements
+        return offset
+
+    def is_wide(self, offset: Affine, batched: bool) -> bool:
+        """Whether an access at `offset` touches a whole vector."""
+        if batched:
+            return True
+        along = 0 if self.lane_axis is None else offset.coefficient(self.lane_axis)
+        if along not in (0, self.lanes):
+            raise NotAlongLanesError
+        return along != 0
+
+    def load(self, node: Node, index: Index) -> str:
+        offset = self.offset(node, index)
+        name = self.name()
+        wide = self.is_wide(offset, node.type.batched)
+        self.add(Load(name, self.number(self.plan.where[node]), offset, wide))
+        return name
+
+    def store(self, buffer: Buffer, node: Node, index: Index, value: Operand) -> None:
+        offset = self.offset(node, index)
+        wide = self.is_wide(offset, node.type.batched)
+        self.add(Store(self.number(buffer), offset, value, wide))
+
+    # -- values --------------------------------------------------------------------------------
+
+    def know(self, node: Node, index: Index, value: Operand) -> None:
+        """Notes a value that has been computed at an index, for the rest of this loop body."""
+        self._known[-1][self._key(node, index)] = value
+
+    def _key(self, node: Node, index: Index) -> tuple[Node, Index, Affine | None]:
+        return node, index, self.block if node.type.batched else None
+
+    def value(self, node: Node, index: Index) -> Operand:
+        """The value of a node at an index: known, loaded, or computed."""
+        key = self._key(node, index)
+        for known in reversed(self._known):
+            if key in known:
+                return known[key]
+        stored = node in self.plan.where
+        value = self.load(node, index) if stored else self.evaluate(node, index)
+        self.know(node, index, value)
+        return value
+
+    def evaluate(self, node: Node, index: Index) -> Operand:
+        """Computes a node that needs no loops of its own."""
+        args = node.args
+        match node.op:
+            case Elementwise() as op:
+                return self.compute(op.name, *(self.value(a, index) for a in args))
+            case Constant(value=number):
+                return number
+            case Source(space="scalar", name=scalar):
+                name = self.name()
+                self.add(ReadScalar(name, scalar))
+                return name
+            case Random() as op:
+                return self._draw(op, index)
+            case Iota():
+                return self.position(index[0])
+            case Table() as op:
+                return self._table(op, index)
+            case Lift():
+                return self.value(args[0], index)
+            case Reshape():
+                return self._reshaped(node, index)
+            case Broadcast(axes=axes):
+                return self.value(args[0], tuple(index[a] for a in axes))
+            case Transpose(permutation=permutation):
+                source: list[Affine] = [Affine()] * len(permutation)
+                for i, axis in enumerate(permutation):
+                    source[axis] = index[i]
+                return self.value(args[0], tuple(source))
+            case Slice(starts=starts):
+                return self.value(args[0], tuple(i + s for i, s in zip(index, starts, strict=True)))
+            case Reverse(axes=axes):
+                last = [n - 1 for n in node.type.shape]
+                return self.value(
+                    args[0], tuple(i * -1 + last[k] if k in axes else i for k, i in enumerate(index))
+                )
+        raise AssertionError(f"{node.op} needs loops of its own")
+
+    def position(self, index: Affine) -> str:
+        name = self.name()
+        self.add(Position(name, index, self.is_wide(index, batched=False)))
+        return name
+
+    def _table(self, op: Table, index: Index) -> str:
+        """Tables are short: the value is selected by position."""
+        flat = Affine()
+        for axis, stride in zip(index, row_major(op.shape), strict=True):
+            flat += axis * stride
+        position = self.position(flat)
+        value: Operand = op.values[0]
+        for i, number in enumerate(op.values[1:], 1):
+            value = self.compute("where", self.compute("eq", position, float(i)), number, value)
+        return str(value)
+
+    def _draw(self, op: Random, index: Index) -> str:
+        if self.flat and op.shape:
+            columns = row_major(op.shape)[0] if len(op.shape) > 1 else 0
+            element = index[0] * columns + index[1]
+        else:
+            element = Affine()
+            for axis, stride in zip(index, row_major(op.shape), strict=True):
+                element += axis * stride
+        name = self.name()
+        if op.batched:
+            assert self.block is not None
+            self.add(Draw(name, op.path, element, self.block * self.lanes, "samples"))
+        else:
+            along = self.is_wide(element, batched=False)
+            self.add(Draw(name, op.path, element, Affine(), "elements" if along else "none"))
+        return name
+
+    def _reshaped(self, node: Node, index: Index) -> Operand:
+        source = node.args[0]
+        if [n for n in node.type.shape if n > 1] == [n for n in source.type.shape if n > 1]:
+            axes = iter([i for i, n in zip(index, node.type.shape, strict=True) if n > 1])
+            return self.value(
+                source, tuple(next(axes) if n > 1 else Affine() for n in source.type.shape)
+            )
+        flat = Affine()
+        for axis, stride in zip(index, row_major(node.type.shape), strict=True):
+            flat += axis * stride
+        if self.lane_axis is not None and flat.coefficient(self.lane_axis):
+            raise NotAlongLanesError
+        return self.value(source, self.unflatten(flat, source.type.shape))
+
+    def unflatten(self, flat: Affine, shape: tuple[int, ...]) -> Index:
+        index: list[Affine] = []
+        for size, stride in zip(shape, row_major(shape), strict=True):
+            name = self.name("q")
+            self.add(Quotient(name, flat, stride, remainder=False))
+            inside = self.name("q")
+            self.add(Quotient(inside, var(name), size, remainder=True))
+            index.append(var(inside))
+        return tuple(index)

@@ -1,0 +1,86 @@
+"""The manifest of a program: names, shapes and memory layout of everything a runtime touches."""
+
+from __future__ import annotations
+
+from math import nan
+from typing import TYPE_CHECKING
+
+from netc.compiler.functions import functions
+from netc.compiler.ir.types import TensorType
+from netc.compiler.plan.storage import ELEMENT_BYTES, storage
+from netc.compiler.program import Block, FunctionName, FunctionSpec, Manifest, PortSpec, StoredSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from netc.compiler.elaborate.model import Model, Port
+    from netc.compiler.ir.graph import Graph
+    from netc.compiler.ir.types import Precision
+    from netc.compiler.plan.plan import Memory
+
+ALIGNMENT = 64
+
+
+def manifest(model: Model, lanes: int) -> Manifest:
+    """The manifest of a model for a target with vectors of `lanes` elements."""
+    precision = model.precision
+    parameters = [(p.name, p.shape) for p in model.parameters]
+    trained = [(p.name, p.shape) for p in model.parameters if not p.frozen]
+    states = [(s.name, s.shape) for s in model.states]
+    optimizer = [(s.name, s.shape) for u in model.updates for s in u.states]
+    results = tuple(m.name for m in model.training.metrics)
+    if "backward" in functions(model):
+        results = ("objective", "loss", *results)
+    return Manifest(
+        name=model.name,
+        precision=precision,
+        lanes=lanes,
+        inputs=tuple(_port(p) for p in model.inputs),
+        targets=tuple(_port(p) for p in model.targets),
+        outputs=tuple(PortSpec(o.name, o.node.type.shape) for o in model.training.outputs),
+        results=results,
+        scalars=tuple((s.name, s.default) for s in model.scalars) + _settings(model),
+        parameters=block(parameters, lanes, precision),
+        states=block(states, lanes, precision),
+        optimizer=block(optimizer, lanes, precision),
+        gradients=block(trained, lanes, precision),
+        functions=functions(model),
+    )
+
+
+def function_spec(name: FunctionName, graph: Graph, memory: Memory) -> FunctionSpec:
+    """What one native function takes and needs."""
+    inputs = [n.op.name for n in graph.nodes() if getattr(n.op, "space", "") == "input"]
+    outputs = tuple(o.name for o in graph.outputs if o.space == "output")
+    return FunctionSpec(
+        name, f"netc_{name}", tuple(inputs), outputs, memory.fixed, memory.per_block
+    )
+
+
+def _settings(model: Model) -> tuple[tuple[str, float], ...]:
+    """Run-time scalars of the train block, and the objective that `update` is told."""
+    known = {s.name for s in model.scalars}
+    values = {
+        "objective": nan,
+        "clip_norm": model.settings.clip_norm,
+        "clip_value": model.settings.clip_value,
+    }
+    return tuple((n, v) for n, v in values.items() if v is not None and n not in known)
+
+
+def _port(port: Port) -> PortSpec:
+    return PortSpec(port.name, port.shape, port.kind, port.classes, port.missing)
+
+
+def block(
+    values: Iterable[tuple[str, tuple[int, ...]]], lanes: int, precision: Precision
+) -> Block:
+    """Values one after the other, each at the start of a cache line."""
+    size, specs = 0, []
+    width = ELEMENT_BYTES[precision]
+    for name, shape in values:
+        stored = storage(TensorType(shape, batched=False, precision=precision), lanes)
+        strides = tuple(s * width for s in stored.strides)
+        specs.append(StoredSpec(name, shape, size, strides))
+        size += -(-stored.elements * width // ALIGNMENT) * ALIGNMENT
+    return Block(size, tuple(specs))

@@ -1,0 +1,145 @@
+"""Graph → plan: choose what is stored, where it goes, what is fused, and the order of kernels."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from netc.compiler.ir.graph import Graph, Output, make
+from netc.compiler.ops.contract import Contract
+from netc.compiler.ops.reduce import Lift
+from netc.compiler.ops.source import Source
+from netc.compiler.plan.epilogue import assign_epilogues
+from netc.compiler.plan.fuse import accesses, choose_stored, in_memory, is_scalar_source
+from netc.compiler.plan.plan import Buffer, Plan, Store, Unit
+from netc.compiler.plan.schedule import schedule
+from netc.compiler.plan.storage import storage
+from netc.compiler.plan.tiles import panel_elements
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from netc.compiler.ir.graph import Node
+
+PERSISTENT = ("parameter", "state", "optimizer", "gradient")
+"""Spaces that are blocks of memory of the runtime; results go there directly."""
+
+
+def build_plan(graph: Graph, lanes: int) -> Plan:
+    """The plan of a function for a target with vectors of `lanes` elements."""
+    graph = _lift_outputs(graph)
+    nodes = graph.nodes()
+    stored = choose_stored(nodes, (o.node for o in graph.outputs))
+    where = _sources(nodes, lanes)
+    persistent = [o for o in graph.outputs if o.space in PERSISTENT]
+    homes = _place_results(persistent, where, lanes)
+    for i, node in enumerate(n for n in nodes if n in stored and n not in where):
+        region = "batch" if node.type.batched else "fixed"
+        where[node] = homes.get(node) or Buffer(f"t{i}", region, storage(node.type, lanes).elements)
+    stores = [_store(n, where[n], stored) for n in nodes if n in stored]
+    stores += _extra_stores(persistent, where, lanes)
+    epilogues = assign_epilogues(stores, where)
+    stores = _without_consumed(stores, epilogues, graph)
+    for node in [n for n in where if isinstance(n.op, Contract)]:
+        if not any(s.node is node for s in stores):
+            del where[node]
+    contractions = [n for n in nodes if isinstance(n.op, Contract)]
+    units = _packs(nodes, where)
+    units += [_with_panel(u, lanes) for u in schedule(stores, epilogues, contractions, where)]
+    return Plan(graph, lanes, (*units, *_leaving(graph)), where)
+
+
+def _lift_outputs(graph: Graph) -> Graph:
+    """An output that does not depend on the sample is still one row for each sample."""
+    return Graph(
+        graph.name,
+        tuple(
+            Output(o.space, o.name, make(Lift(), o.node))
+            if o.space == "output" and not o.node.type.batched
+            else o
+            for o in graph.outputs
+        ),
+    )
+
+
+def _sources(nodes: Sequence[Node], lanes: int) -> dict[Node, Buffer]:
+    where: dict[Node, Buffer] = {}
+    for node in nodes:
+        if not isinstance(node.op, Source) or is_scalar_source(node):
+            continue
+        elements = storage(node.type, lanes).elements
+        region = "batch" if node.op.space == "input" else node.op.space
+        where[node] = Buffer(node.op.name, region, elements)
+    return where
+
+
+def _place_results(
+    outputs: Sequence[Output], where: dict[Node, Buffer], lanes: int
+) -> dict[Node, Buffer]:
+    """The persistent buffer that each result is computed into: the first that asks for it."""
+    existing = {(b.region, b.name): b for b in where.values() if b.region != "batch"}
+    homes: dict[Node, Buffer] = {}
+    for output in outputs:
+        if in_memory(output.node) or output.node in homes:
+            continue
+        elements = storage(output.node.type, lanes).elements
+        found = existing.get((output.space, output.name))
+        homes[output.node] = found or Buffer(output.name, output.space, elements)
+    return homes
+
+
+def _store(node: Node, buffer: Buffer, stored: set[Node]) -> Store:
+    reads, scans = accesses(node, stored)
+    return Store(node, buffer, reads, scans)
+
+
+def _extra_stores(
+    outputs: Sequence[Output], where: dict[Node, Buffer], lanes: int
+) -> list[Store]:
+    """Copies of values that go to several places, or from one persistent place to another."""
+    buffers = {(b.region, b.name): b for b in where.values()}
+    extra: list[Store] = []
+    for output in outputs:
+        home = where[output.node]
+        if (home.region, home.name) == (output.space, output.name):
+            continue
+        elements = storage(output.node.type, lanes).elements
+        target = buffers.get((output.space, output.name))
+        target = target or Buffer(output.name, output.space, elements)
+        extra.append(Store(output.node, target, frozenset([output.node]), frozenset()))
+    return extra
+
+
+def _without_consumed(
+    stores: Sequence[Store], epilogues: dict[Store, Node], graph: Graph
+) -> list[Store]:
+    """Drops products whose every use is in their own epilogue: they never reach memory."""
+    needed = set(graph.roots)
+    for store in stores:
+        own = epilogues.get(store)
+        needed.update(n for n in store.reads | store.scans if n is not own)
+    return [
+        s for s in stores
+        if not isinstance(s.node.op, Contract) or s.node in needed or s in epilogues
+    ]  # fmt: skip
+
+
+def _packs(nodes: Sequence[Node], where: dict[Node, Buffer]) -> list[Unit]:
+    inputs = [n for n in nodes if isinstance(n.op, Source) and n.op.space == "input"]
+    return [
+        Unit("pack", (Store(n, where[n], frozenset(), frozenset()),)) for n in inputs
+    ]
+
+
+def _with_panel(unit: Unit, lanes: int) -> Unit:
+    if unit.contraction is None or not (size := panel_elements(unit.contraction, lanes)):
+        return unit
+    return replace(unit, panel=Buffer("panel", "batch", size))
+
+
+def _leaving(graph: Graph) -> list[Unit]:
+    units = [Unit("unpack", outputs=(o,)) for o in graph.outputs if o.space == "output"]
+    results = tuple(o for o in graph.outputs if o.space == "result")
+    if results:
+        units.append(Unit("results", outputs=results))
+    return units

@@ -1,0 +1,41 @@
+"""The numbers behind fusion: what recomputing a value costs against storing it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from netc.compiler.ops.elementwise import Elementwise
+from netc.compiler.ops.source import Constant, Random
+
+if TYPE_CHECKING:
+    from netc.compiler.ir.graph import Node
+
+_OPERATIONS: Final = {
+    "div": 4, "sqrt": 4, "rsqrt": 8, "exp": 20, "log": 24, "log1p": 24, "expm1": 24, "sin": 24,
+    "cos": 24, "tanh": 30, "sigmoid": 28, "erf": 30, "erfinv": 40, "pow": 60,
+}  # fmt: skip
+"""Vector instructions of the ops that take more than one."""
+
+DRAW: Final = 120
+"""Vector instructions of one random draw."""
+
+STORE_WHEN_SHARED: Final = 4
+"""A value with several users is stored when recomputing it takes at least this many instructions."""
+
+STORE_WHEN_REPEATED: Final = 2
+"""The same for a value that a broadcast would recompute for every repetition."""
+
+STORE_ALWAYS: Final = 400
+"""Bounds the code of one expression."""
+
+
+def own_cost(node: Node) -> int:
+    """Vector instructions of one node, its arguments not counted."""
+    match node.op:
+        case Elementwise() as op:
+            return _OPERATIONS.get(op.name, 1)
+        case Random():
+            return DRAW
+        case Constant():
+            return 0
+    return 0

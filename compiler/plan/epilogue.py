@@ -1,0 +1,113 @@
+"""Which elementwise stores are computed on a contraction's finished tiles.
+
+A store joins a contraction when it reads the product at its own index, has its shape, and everything
+else it reads is ready before the contraction starts. Bias, activation, the activation's derivative
+and the optimizer's update all arrive here by this one rule.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from netc.compiler.ops.contract import Contract
+from netc.compiler.ops.elementwise import Elementwise
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from netc.compiler.ir.graph import Node
+    from netc.compiler.plan.plan import Buffer, Store
+
+
+def ancestors(stores: Sequence[Store]) -> dict[Node, int]:
+    """For each stored node the set, as bits in order of `stores`, of stored nodes it depends on."""
+    bit = {s.node: 1 << i for i, s in enumerate(stores)}
+    found: dict[Node, int] = {}
+    for store in stores:
+        bits = 0
+        for node in store.reads | store.scans:
+            if node in bit:
+                bits |= bit[node] | found[node]
+        found[store.node] = bits
+    return found
+
+
+def assign_epilogues(
+    stores: Sequence[Store], where: Mapping[Node, Buffer]
+) -> dict[Store, Node]:
+    """For each store that becomes part of a contraction's kernel, that contraction.
+
+    `stores` are in topological order.
+    """
+    order = {s.node: i for i, s in enumerate(stores)}
+    above = ancestors(stores)
+    anchor: dict[Node, Node] = {}
+    chosen: dict[Store, Node] = {}
+    for store in stores:
+        found = _anchor(store, anchor, order)
+        if found is not None and _ready_before(store, found, anchor, above, order):
+            anchor[store.node] = found
+            chosen[store] = found
+    while True:
+        anchor = {s.node: c for s, c in chosen.items()}
+        kept = {
+            s: c
+            for s, c in chosen.items()
+            if _anchor(s, anchor, order) is c
+            and _ready_before(s, c, anchor, above, order)
+            and _may_overwrite(s, chosen, stores, where, above, order)
+        }
+        if len(kept) == len(chosen):
+            return chosen
+        chosen = kept
+
+
+def _anchor(store: Store, anchor: Mapping[Node, Node], order: Mapping[Node, int]) -> Node | None:
+    """The last contraction that the store reads at its own index, directly or through a store."""
+    if not isinstance(store.node.op, Elementwise):
+        return None
+    candidates = [
+        n if isinstance(n.op, Contract) else anchor[n]
+        for n in store.reads
+        if n.type == store.node.type and (isinstance(n.op, Contract) or n in anchor)
+    ]
+    return max(candidates, key=order.__getitem__, default=None)
+
+
+def _ready_before(
+    store: Store,
+    contraction: Node,
+    anchor: Mapping[Node, Node],
+    above: Mapping[Node, int],
+    order: Mapping[Node, int],
+) -> bool:
+    bit = 1 << order[contraction]
+    for node in store.reads | store.scans:
+        if node is contraction or anchor.get(node) is contraction:
+            if node in store.scans:
+                return False
+        elif above.get(node, 0) & bit:
+            return False
+    return True
+
+
+def _may_overwrite(
+    store: Store,
+    chosen: Mapping[Store, Node],
+    stores: Sequence[Store],
+    where: Mapping[Node, Buffer],
+    above: Mapping[Node, int],
+    order: Mapping[Node, int],
+) -> bool:
+    """An in-place result may be written here only if nobody needs the old value later."""
+    contraction = chosen[store]
+    bit = 1 << order[contraction]
+    for reader in stores:
+        old = [n for n in reader.reads | reader.scans if where.get(n) is store.buffer]
+        old = [n for n in old if n is not store.node]
+        if not old:
+            continue
+        together = chosen.get(reader) is contraction and not any(n in reader.scans for n in old)
+        if not together and (reader.node is contraction or above[reader.node] & bit):
+            return False
+    return True

@@ -1,0 +1,115 @@
+"""Which values are stored: everything else is recomputed inside the kernels that use it.
+
+Stored are the results of contractions, reductions and other ops that need their own loops, the
+operands of contractions, what leaves the function, and what is expensive and used repeatedly.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from netc.compiler.ir.graph import users
+from netc.compiler.ops.contract import Contract
+from netc.compiler.ops.elementwise import Elementwise
+from netc.compiler.ops.movement import Concat, Pad, Reshape, Slice, Transpose
+from netc.compiler.ops.reduce import BatchReduce, Broadcast, Lift, Reduce
+from netc.compiler.ops.source import Constant, Iota, Source, Table
+from netc.compiler.plan import costs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence, Set
+
+    from netc.compiler.ir.graph import Node
+
+OWN_LOOPS = (Contract, Reduce, BatchReduce, Pad, Concat)
+"""Ops that are computed by loops of their own, never inside another expression."""
+
+VIEWS = (Transpose, Broadcast, Slice)
+"""Movements that a contraction follows by strides alone."""
+
+
+def is_leaf(node: Node) -> bool:
+    """Needs no computing: a source, or a constant made in registers."""
+    return isinstance(node.op, Source | Constant | Iota | Table)
+
+
+def is_scalar_source(node: Node) -> bool:
+    """A run-time number: read where it is used, never stored."""
+    return isinstance(node.op, Source) and node.op.space == "scalar"
+
+
+def in_memory(node: Node) -> bool:
+    """A source that lies in memory without being computed."""
+    return isinstance(node.op, Source) and node.op.space != "scalar"
+
+
+def view_base(node: Node) -> Node:
+    """The node whose memory a contraction reads when its operand is `node`."""
+    while True:
+        if isinstance(node.op, VIEWS):
+            node = node.args[0]
+        elif isinstance(node.op, Reshape) and node.type.batched:
+            # Blocks hold a sample's elements densely, so a reshape moves nothing; but a view of a
+            # view is dense only when its base is.
+            base = node.args[0]
+            if isinstance(base.op, VIEWS):
+                return node
+            node = base
+        else:
+            return node
+
+
+def choose_stored(nodes: Sequence[Node], roots: Iterable[Node]) -> set[Node]:
+    """The nodes that get memory of their own (sources in memory are not among them)."""
+    stored = {n for n in nodes if isinstance(n.op, OWN_LOOPS)}
+    stored.update(n for n in roots if not in_memory(n))
+    for node in nodes:
+        if isinstance(node.op, Contract):
+            stored.update(b for a in node.args if not in_memory(b := view_base(a)))
+    repeated = {
+        n.args[0] for n in nodes if isinstance(n.op, Broadcast | Lift) and _repeats(n)
+    }
+    used_by = users(nodes)
+    cost: dict[Node, int] = {}
+    for node in nodes:
+        if node in stored or is_leaf(node):
+            cost[node] = 0
+            continue
+        cost[node] = costs.own_cost(node) + sum(cost[a] for a in dict.fromkeys(node.args))
+        if _worth_storing(cost[node], len(used_by[node]), node in repeated):
+            stored.add(node)
+            cost[node] = 0
+    return stored
+
+
+def _repeats(node: Node) -> bool:
+    source = node.args[0].type
+    return node.type.size > source.size or node.type.batched != source.batched
+
+
+def _worth_storing(cost: int, uses: int, repeated: bool) -> bool:
+    if cost > costs.STORE_ALWAYS:
+        return True
+    if repeated and cost >= costs.STORE_WHEN_REPEATED:
+        return True
+    return uses > 1 and cost >= costs.STORE_WHEN_SHARED
+
+
+def accesses(node: Node, stored: Set[Node]) -> tuple[frozenset[Node], frozenset[Node]]:
+    """The memory that computing `node` reads: at its own index only, and at others as well."""
+    reads: set[Node] = set()
+    scans: set[Node] = set()
+    seen: set[tuple[Node, bool]] = set()
+    aligned = isinstance(node.op, Elementwise)
+    stack = [(a, aligned) for a in node.args]
+    while stack:
+        current, same_index = stack.pop()
+        if (current, same_index) in seen:
+            continue
+        seen.add((current, same_index))
+        if current in stored or in_memory(current):
+            (reads if same_index else scans).add(current)
+            continue
+        same_index = same_index and isinstance(current.op, Elementwise)
+        stack.extend((a, same_index) for a in current.args)
+    return frozenset(reads - scans), frozenset(scans)

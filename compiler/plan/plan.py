@@ -1,0 +1,75 @@
+"""The plan of a function: which values are stored, by which kernels, in which order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from netc.compiler.ir.graph import Graph, Node, Output
+
+Region = Literal[
+    "batch", "fixed", "parameter", "state", "optimizer", "gradient", "input", "output", "result"
+]
+"""Where a buffer lies: in the arena (`batch`: sized by blocks of samples), in a persistent block, or
+with the caller (rows of samples; double-precision results).
+"""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Buffer:
+    """Memory for one value. `elements` count for each block in the region `batch`."""
+
+    name: str
+    region: Region
+    elements: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Store:
+    """A value that is computed into memory, and the stored values and sources it reads.
+
+    `reads` are read at this store's own index only; `scans` at other indices as well.
+    """
+
+    node: Node
+    buffer: Buffer
+    reads: frozenset[Node]
+    scans: frozenset[Node]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Unit:
+    """One kernel.
+
+    pack: caller's rows → blocks. nests: stores, one loop nest after the other, under one loop over
+    blocks when batched. contract: a contraction with elementwise stores as epilogue.
+    copy: a deferred in-place result. unpack: blocks → caller's rows. results: numbers for the caller.
+    """
+
+    kind: Literal["pack", "nests", "contract", "copy", "unpack", "results"]
+    stores: tuple[Store, ...] = ()
+    contraction: Node | None = None
+    panel: Buffer | None = None
+    outputs: tuple[Output, ...] = ()
+    copy_to: Buffer | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Kernels in order. `where` maps every stored node (sources included) to its buffer."""
+
+    graph: Graph
+    lanes: int
+    units: tuple[Unit, ...]
+    where: Mapping[Node, Buffer]
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Arena offsets in bytes: `fixed` absolute, `batch` for each block of samples."""
+
+    offsets: Mapping[Buffer, int]
+    fixed: int
+    per_block: int

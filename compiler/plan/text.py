@@ -1,0 +1,47 @@
+"""The text of a plan: what `netc ir --stage fused` prints."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from netc.compiler.plan.tiles import choose_tile
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from netc.compiler.ir.graph import Node
+    from netc.compiler.plan.plan import Buffer, Memory, Plan, Unit
+
+
+def show_plan(plan: Plan, memory: Memory, numbers: Mapping[Node, str]) -> str:
+    """Kernels in order, what each stores and where. `numbers` are the nodes' names in the graph."""
+    lines = [
+        f"plan {plan.graph.name}: {len(plan.units)} kernels, vectors of {plan.lanes},"
+        f" arena {memory.fixed} + {memory.per_block} bytes for each {plan.lanes} samples"
+    ]
+    for i, unit in enumerate(plan.units):
+        lines.append(f"{i:3} {_head(unit, plan, numbers)}")
+        for store in unit.stores:
+            place = _place(store.buffer, memory)
+            lines.append(f"      {numbers[store.node]} : {store.node.type} -> {place}")
+    return "\n".join(lines)
+
+
+def _head(unit: Unit, plan: Plan, numbers: Mapping[Node, str]) -> str:
+    node = unit.contraction
+    if node is not None:
+        operands = ", ".join(numbers[a] for a in node.args)
+        form = choose_tile(node, plan.lanes).form
+        return f"contract {numbers[node]} = {node.op} {operands} : {node.type}, tiled by {form}"
+    if unit.copy_to is not None:
+        return f"copy to {unit.copy_to.region} {unit.copy_to.name}"
+    if unit.outputs:
+        return f"{unit.kind} {', '.join(o.name for o in unit.outputs)}"
+    return unit.kind
+
+
+def _place(buffer: Buffer, memory: Memory) -> str:
+    if buffer not in memory.offsets:
+        return f"{buffer.region} {buffer.name}"
+    unit = "bytes/block" if buffer.region == "batch" else "bytes"
+    return f"{buffer.name} at {memory.offsets[buffer]} {unit}"

@@ -1,0 +1,140 @@
+"""The register tile of a contraction: which axes run along vectors, rows and accumulators.
+
+Every contraction is C[m, n] += A[m, k] · B[k, n] in some order of axes. What lies along the vector
+decides the form:
+
+samples  one operand batched: lanes are samples; the other operand is broadcast, its rows are tiled.
+pairs    both batched, result batched: lanes are samples; a small tile of both operands' axes.
+outer    summed over the batch: lanes run along the last axis of the result; the operand with that
+         axis is first transposed to panels of rows.
+columns  nothing batched: lanes run along the last axis of the result, dense in one operand.
+loops    everything else: one accumulator.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from typing import TYPE_CHECKING, Literal
+
+from netc.compiler.ops.contract import Contract
+from netc.compiler.plan.fuse import view_base
+
+if TYPE_CHECKING:
+    from netc.compiler.ir.graph import Node
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Rows of a tile for 4, 2 and 1 vectors, such that the accumulators stay in registers."""
+
+    rows: dict[int, int]
+
+    @property
+    def vectors(self) -> int:
+        return max(self.rows)
+
+
+def limits(registers: int) -> Limits:
+    """24 accumulators of 32 registers, 12 of 16: what measured fastest."""
+    if registers >= 32:
+        return Limits({4: 6, 3: 8, 2: 12, 1: 14})
+    return Limits({2: 6, 1: 10})
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """The form and the axes of the tile.
+
+    `moving` is the operand (0 or 1) whose values are loaded as vectors, the other is broadcast.
+    `row` is an axis of the broadcast operand that the result has, `column` the axis along the
+    vectors (forms outer and columns) or the second tiled axis (form pairs); None where there is none.
+    """
+
+    form: Literal["samples", "pairs", "outer", "columns", "loops"]
+    moving: int = 1
+    row: str | None = None
+    column: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Axes:
+    """The axes of a contraction by letter, with their sizes."""
+
+    operands: tuple[str, str]
+    out: str
+    sizes: dict[str, int]
+
+    @property
+    def summed(self) -> list[str]:
+        return [c for c in self.sizes if c not in self.out]
+
+
+def axes_of(node: Node) -> Axes:
+    """The letters of a contraction and the size each stands for."""
+    assert isinstance(node.op, Contract)
+    operands, out = node.op.spec.split("->")
+    first, second = operands.split(",")
+    sizes: dict[str, int] = {}
+    for letters, arg in zip((first, second), node.args, strict=True):
+        sizes.update(zip(letters, arg.type.shape, strict=True))
+    return Axes((first, second), out, sizes)
+
+
+def choose_tile(node: Node, lanes: int) -> Tile:
+    """The tile form of a contraction, by which of its operands and results are batched."""
+    assert isinstance(node.op, Contract)
+    axes = axes_of(node)
+    batched = [a.type.batched for a in node.args]
+    if node.type.batched:
+        if all(batched):
+            return Tile("pairs", 1, _largest(axes, 0), _largest(axes, 1))
+        moving = batched.index(True)
+        return Tile("samples", moving, _largest(axes, 1 - moving))
+    column = axes.out[-1:]
+    owners = [i for i, letters in enumerate(axes.operands) if column and column in letters]
+    if len(owners) != 1 or not _whole_vectors(node, lanes):
+        return Tile("loops")
+    moving = owners[0]
+    if node.op.sum_batch:
+        return Tile("outer", moving, _largest(axes, 1 - moving), column)
+    operand = node.args[moving]
+    dense = axes.operands[moving][-1] == column and view_base(operand) is operand
+    if dense and not any(batched) and _whole_vectors(operand, lanes):
+        return Tile("columns", moving, _largest(axes, 1 - moving), column)
+    return Tile("loops")
+
+
+def _whole_vectors(node: Node, lanes: int) -> bool:
+    """A vector may run over the end of a padded row, never over the end of an inner axis."""
+    return node.type.rank <= 2 or node.type.shape[-1] % lanes == 0
+
+
+def panel_elements(node: Node, lanes: int) -> int:
+    """Elements for each block of the transposed operand; 0 for forms without one."""
+    tile, axes = choose_tile(node, lanes), axes_of(node)
+    if tile.form != "outer" or tile.column is None:
+        return 0
+    others = prod(n for c, n in axes.sizes.items()
+                  if c in axes.operands[tile.moving] and c != tile.column)  # fmt: skip
+    return others * panel_vectors(axes.sizes[tile.column], lanes) * lanes * lanes
+
+
+def _largest(axes: Axes, operand: int) -> str | None:
+    """The largest axis that only this operand and the result have."""
+    own, other = axes.operands[operand], axes.operands[1 - operand]
+    free = [c for c in own if c in axes.out and c not in other]
+    return max(free, key=axes.sizes.__getitem__, default=None)
+
+
+def split(extent: int, most: int) -> list[tuple[int, int]]:
+    """`extent` as tiles of at most `most`: (size, count) of two neighbouring sizes, larger first."""
+    tiles = -(-extent // most)
+    small, larger = divmod(extent, tiles)
+    parts = [(small + 1, larger), (small, tiles - larger)]
+    return [(size, count) for size, count in parts if count]
+
+
+def panel_vectors(extent: int, lanes: int) -> int:
+    """Vectors that cover an axis of this size."""
+    return -(-extent // lanes)

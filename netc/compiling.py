@@ -1,0 +1,78 @@
+"""From a `.net` text to a `Model`: the compiler's driver meets the runtime here.
+
+Invariant: arguments are checked before anything is read, and the compiler is loaded only when
+there is something to compile.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Final
+
+from netc.grammar.source import Source
+from netc.model import Defines, Model, Precision
+from netc.runtime import checkpoint
+from netc.runtime.errors import DataError, UsageError
+
+_MAX_SEED: Final = 2**63 - 1
+
+
+def compile(
+    path: str | os.PathLike[str] | None = None,
+    *,
+    source: str | None = None,
+    defines: Defines | None = None,
+    precision: Precision = "f32",
+    threads: int | None = None,
+    seed: int | None = None,
+    debug: bool = False,
+) -> Model:
+    """The model in a `.net` file, or in the text `source`.
+
+    `defines` overrides `const` values, `seed` the seed of the train block. `threads` is checked and
+    kept, but this release runs on one thread. Raises CompileError for a text that does not compile,
+    DataError for a file that is not text, UsageError for arguments out of range.
+    """
+    if (path is None) == (source is None):
+        raise UsageError("compile takes either a path or `source=`")
+    if debug:
+        raise UsageError("this release has no debug compilation")
+    text = Source("<source>", source or "") if path is None else read_source(os.fspath(path))
+    return compiled(text, defines or {}, precision, threads=threads, seed=seed)
+
+
+def load(path: str | os.PathLike[str], *, threads: int | None = None) -> Model:
+    """The model saved in a run folder, compiled from its text as it was trained."""
+    run = checkpoint.read(Path(path))
+    made = run.description
+    text = Source(str(run.path / checkpoint.TEXT_FILE), run.text)
+    model = compiled(text, made.defines, made.precision, threads=threads, seed=made.seed)
+    model.take(run)
+    return model
+
+
+def read_source(path: str) -> Source:
+    """The text of a `.net` file."""
+    raw = Path(path).read_bytes()
+    try:
+        return Source(path, raw.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise DataError(f"`{path}` is not UTF-8 text (byte {error.start})") from None
+
+
+def compiled(
+    source: Source, defines: Defines, precision: str, *, threads: int | None, seed: int | None
+) -> Model:
+    """The model of a text, its arguments checked."""
+    from netc.compiler import driver  # noqa: PLC0415 - the compiler takes a while to load
+
+    if precision not in ("f32", "f64"):
+        raise UsageError(f'`precision` must be "f32" or "f64", found {precision!r}')
+    if threads is not None and (not isinstance(threads, int) or threads < 1):
+        raise UsageError(f"`threads` must be a whole number of at least 1, found {threads!r}")
+    if seed is not None and (not isinstance(seed, int) or not 0 <= seed <= _MAX_SEED):
+        raise UsageError(f"`seed` must be a whole number from 0 to 2^63 - 1, found {seed!r}")
+    kind: Precision = "f32" if precision == "f32" else "f64"
+    program = driver.compile_text(source, precision=kind, defines=defines)
+    return Model(program, defines=defines, seed=seed, threads=threads or 1)

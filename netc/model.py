@@ -1,0 +1,392 @@
+"""A compiled net as a Python object: NumPy arrays in, NumPy arrays out.
+
+Invariant: a refused call changes nothing; parameters, states, optimizer states and the step counter
+always belong together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal, SupportsFloat
+
+from netc.runtime import checkpoint
+from netc.runtime.arguments import Batch, Signature
+from netc.runtime.arrays import Array, address
+from netc.runtime.blocks import Values, aligned_bytes
+from netc.runtime.errors import DataError, UsageError, count, suggestion
+from netc.runtime.evaluate import EVALUATION_BATCH, addresses, evaluation, outputs_of, predictions
+from netc.runtime.executable import Executable, Scalars
+from netc.runtime.fit import Training
+from netc.runtime.history import History
+from netc.runtime.options import OPTION_NAMES, RunOptions
+from netc.runtime.progress import reporter
+from netc.runtime.split import hold_out
+from netc.summary import summary_text
+
+if TYPE_CHECKING:
+    import os
+
+    from netc.compiler import driver
+    from netc.compiler.elaborate.model import Settings
+    from netc.compiler.program import FunctionName, Manifest
+
+Precision = Literal["f32", "f64"]
+Defines = Mapping[str, int | float | bool | str]
+Outputs = Array | dict[str, Array]
+
+STAGES: Final = ("ast", "graph", "backward", "simplified", "fused", "loops", "llvm", "asm")
+FUNCTIONS: Final[tuple[FunctionName, ...]] = ("infer", "evaluate", "forward", "backward", "update", "step", "train")
+
+
+class Model:
+    """A net with its parameters. Made by `netc.compile` and `netc.load`.
+
+    `history` is that of the last `fit`; `scalars` are the run-time numbers of the train block.
+    """
+
+    def __init__(
+        self, program: driver.Program, *, defines: Defines, seed: int | None, threads: int
+    ) -> None:
+        settings = program.model.settings
+        self.name = program.manifest.name
+        self.history = History()
+        self.threads = threads
+        self._program = program
+        self._defines = dict(defines)
+        self._defaults = _options(settings)
+        self._changes: dict[str, Any] = {}  # options of the last fit that differ from the text
+        self._signature = Signature(program.manifest)
+        seed = settings.seed if seed is None else seed
+        initial = program.initial(seed)
+        self._executable = Executable(program.manifest, program.native, initial, seed)
+        self._executable.counters.epochs = settings.epochs
+        self._executable.counters.steps = settings.max_steps or 1
+        self._executable.gradients.guarded(self._need_gradients)
+        self._states_before = aligned_bytes(program.manifest.states.size)
+        self._batch: Batch | None = None  # what the last training forward was given
+        self._gradient_samples = 0  # samples behind `grads`; 0: there are none
+        self._no_data = [0] * len(addresses(self._executable, Batch({}, 0), {}))
+
+    def __repr__(self) -> str:
+        ports = ", ".join(f"{p.name}: {list(p.shape)}" for p in self._program.manifest.inputs)
+        return f"<netc.Model {self.name}({ports})>"
+
+    # -- values --------------------------------------------------------------------------------
+
+    @property
+    def params(self) -> Values:
+        """Live arrays of the parameters, by name; `.flat` is all of them as one vector."""
+        return self._executable.parameters
+
+    @property
+    def grads(self) -> Values:
+        """Gradients of the last `backward`; a UsageError when there are none."""
+        self._need_gradients()
+        return self._executable.gradients
+
+    @property
+    def state(self) -> Values:
+        """Live arrays of the states of the net."""
+        return self._executable.states
+
+    @property
+    def optimizer_state(self) -> Values:
+        """Live arrays of the states of the optimizer, named `<parameter>.<state>`."""
+        return self._executable.optimizer
+
+    @property
+    def scalars(self) -> Scalars:
+        """The run-time numbers of the train block: `model.scalars["lr"] = 0.1`."""
+        return self._executable.scalars
+
+    # -- functions -----------------------------------------------------------------------------
+
+    def __call__(self, /, *inputs: object, **named: object) -> Outputs:
+        """The outputs in inference mode: an array, or a dict if there are several."""
+        return self.forward(*inputs, training=False, **named)
+
+    def forward(self, /, *inputs: object, training: bool = False, **named: object) -> Outputs:
+        """The outputs for any number of samples: an array, or a dict if there are several.
+
+        With `training` the training function runs (dropout on, states move on) and the batch is
+        remembered for `backward`.
+        """
+        if training:
+            return self._training_forward(inputs, named)
+        self._need("infer")
+        batch = self._inputs(inputs, named)
+        return _single(outputs_of(self._executable, "infer", batch))
+
+    def predict(self, /, *inputs: object, **named: object) -> Outputs:
+        """Like `forward` in inference mode, 1024 samples at a time, for data of any length."""
+        self._need("infer")
+        batch = self._inputs(inputs, named)
+        return _single(predictions(self._executable, batch, EVALUATION_BATCH))
+
+    def backward(self, /, *targets: object, **named: object) -> float:
+        """The objective of the remembered batch; its gradients are in `grads` afterwards."""
+        self._need("backward")
+        if self._batch is None:
+            raise UsageError("backward needs a batch", "call `forward(…, training=True)` before")
+        names = self._signature.targets
+        given = self._signature.bind(names, names, targets, named)
+        if names and given.samples != self._batch.samples:
+            raise DataError(
+                f"the targets have {count(given.samples, 'sample')}, "
+                f"the inputs of the last training forward had {self._batch.samples:,}"
+            )
+        batch = self._batch.joined(given)
+        data = addresses(self._executable, batch, {})
+        before = address(self._states_before)
+        results = self._executable.run("backward", batch.samples, data, before)
+        self._gradient_samples = batch.samples
+        return results[0]
+
+    def update(self) -> None:
+        """One step of the optimizer from `grads`; then the step counter goes up."""
+        self._need("update")
+        self._need_gradients()
+        self._executable.run("update", self._gradient_samples, self._no_data)
+        self._count_step()
+
+    def step(self, /, *data: object, **named: object) -> float:
+        """Forward, backward and update in one call; the objective before the update."""
+        self._need("step")
+        batch = self._all(data, named)
+        results = self._executable.run(
+            "step", batch.samples, addresses(self._executable, batch, {})
+        )
+        self._forget()
+        self._count_step()
+        return results[0]
+
+    def evaluate(
+        self, /, *data: object, batch: int = EVALUATION_BATCH, **named: object
+    ) -> dict[str, Any]:
+        """Means over all samples in inference mode: the loss (without penalties) and the metrics.
+
+        Outputs that depend on a target are in the dict as arrays. `batch` samples at a time.
+        """
+        self._need("evaluate")
+        size = RunOptions().override({"batch": batch}).batch
+        values, outputs = evaluation(self._executable, self._all(data, named), size)
+        values.pop("objective", None)
+        return {**values, **outputs}
+
+    # -- training ------------------------------------------------------------------------------
+
+    def fit(
+        self,
+        /,
+        *data: object,
+        validation: object = None,
+        epochs: int | None = None,
+        batch: int | None = None,
+        max_steps: int | None = None,
+        shuffle: bool | str | None = None,
+        monitor: str | None = None,
+        patience: int | None = None,
+        min_delta: float | None = None,
+        restore_best: bool | None = None,
+        stop_change: float | None = None,
+        progress: bool = True,
+        resume: bool = False,
+        **named: object,
+    ) -> History:
+        """Trains on inputs and targets, given by position, by name, or as a tuple or dict.
+
+        `validation` is a fraction to hold out, or inputs and targets. Options left out are those
+        of the train block; any other name is a run-time number of it, for this fit only:
+        `fit(x, y, lr=0.1)`. `resume` goes on with the epochs of the last fit or the loaded run.
+        Ctrl-C ends the run after the step at hand; the history so far is returned.
+        """
+        self._need("train")
+        changes = _given(
+            epochs=epochs,
+            batch=batch,
+            max_steps=max_steps,
+            shuffle=shuffle,
+            monitor=monitor,
+            patience=patience,
+            min_delta=min_delta,
+            restore_best=restore_best,
+            stop_change=stop_change,
+            validation=validation if isinstance(validation, int | float) else None,
+        )
+        if resume:
+            changes = {**self._changes, **changes}
+        options = self._defaults.override(changes)
+        scalars = self._taken_scalars(named)
+        samples, held = self._all(data, named), None
+        if validation is not None and not isinstance(validation, int | float):
+            held = self._all((_collection(validation),), {})
+        elif options.validation > 0:
+            seed, shuffled = self._executable.seed, options.shuffle != "false"
+            samples, held = hold_out(samples, options.validation, seed, shuffled=shuffled)
+        training = Training(
+            self._executable,
+            data=samples,
+            validation=held,
+            options=options,
+            reporter=reporter(progress),
+            history=self.history if resume else History(),
+        )
+        self._changes = changes
+        self._forget()
+        with self.scalars.replaced(scalars):
+            self.history = training.run()
+        return self.history
+
+    # -- files and texts -----------------------------------------------------------------------
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes a run folder: all values, the history and the text; all of it, or nothing."""
+        self.save_run(Path(path), {})
+
+    def save_run(self, path: Path, data: Mapping[str, Any]) -> None:
+        """Like `save`; `data` says how the columns of a table were used."""
+        manifest, executable = self.manifest, self._executable
+        source = self._program.model.source
+        description = checkpoint.Description(
+            net=manifest.name,
+            precision=manifest.precision,
+            seed=executable.seed,
+            step=executable.counters.step,
+            defines=self._defines,
+            scalars=self.scalars.changed(),
+            options=self._changes,
+            data=data,
+            source=source.name,
+        )
+        checkpoint.save(path, executable, source.text, description, self.history)
+
+    def load(self, path: str | os.PathLike[str]) -> None:
+        """Takes over everything saved in a run folder; DataError if it is of another model."""
+        self.take(checkpoint.read(Path(path)))
+
+    def take(self, run: checkpoint.Run, *, optimizer: bool = True) -> None:
+        """Takes over a run that was read; without `optimizer`, only what `forward` needs."""
+        checkpoint.restore(run, self._executable, optimizer)
+        self._forget()
+        if optimizer:
+            self.history = run.history
+            self._changes = dict(run.description.options)
+            for name, value in run.description.scalars.items():
+                if name in self.scalars:
+                    self.scalars[name] = float("nan") if value is None else value
+
+    def ir(self, stage: str, function: str = "step", kernel: str | None = None) -> str:
+        """The text of one stage of the compiler for one function, or for one of its kernels."""
+        found = next((f for f in FUNCTIONS if f == function), None)
+        if found is None:
+            raise UsageError(f"there is no function `{function}`", suggestion(function, FUNCTIONS))
+        if stage not in STAGES:
+            raise UsageError(f"there is no stage `{stage}`", suggestion(stage, STAGES))
+        self._need(found)
+        return self._program.show(stage, found, kernel)
+
+    def summary(self) -> str:
+        """A table of the layers: output shape, parameters, multiplications, memory."""
+        return summary_text(self._program.model)
+
+    @property
+    def manifest(self) -> Manifest:
+        """What the program takes and gives: inputs, targets, outputs, results, functions."""
+        return self._program.manifest
+
+    # -- internals -----------------------------------------------------------------------------
+
+    def _inputs(self, values: Sequence[object], named: Mapping[str, object]) -> Batch:
+        """The inputs of an inference call; those that no output needs may be left out."""
+        names, needed = self._signature.inputs, self._executable.spec("infer").inputs
+        required = [n for n in names if n in needed] or names
+        return self._signature.bind(names, required, values, named)
+
+    def _all(self, values: Sequence[object], named: Mapping[str, object]) -> Batch:
+        names = self._signature.names
+        return self._signature.bind(names, names, values, named)
+
+    def _training_forward(self, values: Sequence[object], named: Mapping[str, object]) -> Outputs:
+        self._need("forward")
+        names = self._signature.inputs
+        batch = self._signature.bind(names, names, values, named)
+        batch = batch.owned([*values, *named.values()])
+        self._states_before[:] = self._executable.states.memory
+        outputs = outputs_of(self._executable, "forward", batch)
+        self._batch = batch
+        return _single(outputs)
+
+    def _taken_scalars(self, named: dict[str, object]) -> dict[str, float]:
+        """Takes the run-time numbers out of the named arguments of `fit`."""
+        found = {n: named.pop(n) for n in list(named) if n not in self._signature.names}
+        for name, value in found.items():
+            if name not in self.scalars:
+                known = [*self._signature.names, *self.scalars, *OPTION_NAMES]
+                raise UsageError(f"fit has no argument `{name}`", suggestion(name, known))
+            if isinstance(value, bool) or not isinstance(value, SupportsFloat):
+                raise UsageError(f"`{name}` must be a number, found {value!r}")
+        return {n: float(v) for n, v in found.items() if isinstance(v, SupportsFloat)}
+
+    def _need(self, function: FunctionName) -> None:
+        """Raises the UsageError that names the line to add, if the net lacks a function."""
+        functions = self.manifest.functions
+        if function in functions:
+            return
+        if function in ("infer", "forward"):
+            raise UsageError(f"net `{self.name}` has no output", "add `output name = …` to the net")
+        if "backward" not in functions:
+            raise UsageError(f"net `{self.name}` has no loss", "add `loss …` to the net")
+        raise UsageError(
+            f"net `{self.name}` has no optimizer",
+            "add `train { optimizer = sgd(lr = 0.01) }` to the file",
+        )
+
+    def _need_gradients(self) -> None:
+        if not self._gradient_samples:
+            raise UsageError(
+                "there are no gradients: `step` and `fit` keep none",
+                "call `forward(…, training=True)` and `backward(…)` before",
+            )
+
+    def _forget(self) -> None:
+        """Drops the remembered batch and the gradients: they are of other parameters now."""
+        self._batch = None
+        self._gradient_samples = 0
+
+    def _count_step(self) -> None:
+        counters = self._executable.counters
+        counters.step += 1
+        counters.steps = max(counters.steps, counters.step)
+        self._batch = None
+
+
+def _options(settings: Settings) -> RunOptions:
+    """The run options that a train block states."""
+    # a text with `max_steps` alone means: as many epochs as these steps take
+    unlimited = settings.max_steps is not None and settings.epochs == 1
+    return RunOptions(
+        batch=settings.batch,
+        epochs=None if unlimited else settings.epochs,
+        max_steps=settings.max_steps,
+        shuffle=settings.shuffle,
+        validation=settings.validation,
+        monitor=settings.monitor,
+        patience=settings.patience,
+        min_delta=settings.min_delta,
+        restore_best=settings.restore_best,
+        stop_change=settings.stop_change,
+    )
+
+
+def _given(**options: object) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _collection(data: object) -> object:
+    """`validation=[x, y]` counts as the tuple that it means."""
+    return tuple(data) if isinstance(data, list) else data
+
+
+def _single(outputs: dict[str, Array]) -> Outputs:
+    return next(iter(outputs.values())) if len(outputs) == 1 else outputs

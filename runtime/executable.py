@@ -1,0 +1,232 @@
+"""A compiled program with its memory: every native call goes through here.
+
+Invariant: calls never overlap (they share one arena), addresses in a call block are alive for the
+whole call, and the GIL is free while native code runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from contextlib import contextmanager
+from ctypes import CFUNCTYPE, addressof, c_int64, c_void_p
+from dataclasses import dataclass
+from math import isnan
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from netc.compiler.program import Slot
+from netc.runtime.arrays import Array, address, element_type
+from netc.runtime.blocks import Arena, Values
+from netc.runtime.errors import UsageError, suggestion
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from netc.compiler.program import FunctionName, FunctionSpec, Manifest
+
+Native = Callable[["FunctionName"], tuple[int, "FunctionSpec"]]
+_SIGNATURE: Final = CFUNCTYPE(None, c_void_p)
+
+
+class Scalars(MutableMapping[str, float]):
+    """The run-time numbers of a program; a change counts from the next call."""
+
+    def __init__(self, defaults: Sequence[tuple[str, float]]) -> None:
+        self._index = {name: i for i, (name, _) in enumerate(defaults)}
+        self._defaults = dict(defaults)
+        self.memory = np.array([v for _, v in defaults] or [0.0], np.float64)
+
+    def __getitem__(self, name: str) -> float:
+        return float(self.memory[self._place(name)])
+
+    def __setitem__(self, name: str, value: float) -> None:
+        self.memory[self._place(name)] = value
+
+    def __delitem__(self, name: str) -> None:
+        raise UsageError(f"the run-time number `{name}` cannot be removed")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._index)
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    def changed(self) -> dict[str, float]:
+        """The numbers that differ from the text's."""
+        return {
+            n: v
+            for n, v in self.items()
+            if v != self._defaults[n] and not (isnan(v) and isnan(self._defaults[n]))
+        }
+
+    @contextmanager
+    def replaced(self, values: Mapping[str, float]) -> Iterator[None]:
+        """Other values for a while."""
+        before = self.memory.copy()
+        try:
+            self.update(values)
+            yield
+        finally:
+            self.memory[:] = before
+
+    def _place(self, name: str) -> int:
+        if name not in self._index:
+            message = f"there is no run-time number `{name}`"
+            raise UsageError(message, suggestion(name, self._index))
+        return self._index[name]
+
+
+@dataclass(slots=True)
+class Counters:
+    """The numbers of the next step and epoch, from 1, and how many of each are planned."""
+
+    step: int = 1
+    epoch: int = 1
+    steps: int = 1
+    epochs: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingRun:
+    """One call of the native training loop: its numbers, and the memory it reports to.
+
+    `progress` is int64[3]: steps done, stop request, epochs done. `history` is
+    float64[epochs, results]: the means of each epoch.
+    """
+
+    samples: int
+    batch: int
+    shuffle: int
+    epochs: int
+    max_steps: int
+    order: NDArray[np.int64]
+    progress: NDArray[np.int64]
+    history: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """One native function with its own call block."""
+
+    run: Callable[[int], None]
+    block: Any  # a ctypes array of int64
+    address: int
+    results: NDArray[np.float64]
+    fixed: int
+    per_block: int
+    spec: FunctionSpec
+
+
+class Executable:
+    """Runs the functions of a program. `native` gives address and description of each."""
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        native: Native,
+        initial: Mapping[tuple[Any, str], Array],
+        seed: int,
+    ) -> None:
+        self.manifest = manifest
+        self.dtype = element_type(manifest.precision)
+        self.seed = seed
+        self.counters = Counters()
+        self.parameters = Values(manifest.parameters, self.dtype, "parameter")
+        self.states = Values(manifest.states, self.dtype, "state")
+        self.optimizer = Values(manifest.optimizer, self.dtype, "optimizer state")
+        self.gradients = Values(manifest.gradients, self.dtype, "gradient")
+        self.scalars = Scalars(manifest.scalars)
+        for space, values in self._stored():
+            values.assign({name: initial[space, name] for name in values})
+        # backward writes its results, update reads the objective there
+        self._training_results = np.zeros(max(len(manifest.results), 1))
+        self._native = native
+        self._lanes = manifest.lanes
+        self._arena = Arena()
+        self._lock = Lock()
+        self._calls: dict[FunctionName, _Call] = {}
+
+    def _stored(self) -> tuple[tuple[str, Values], ...]:
+        return (
+            ("parameter", self.parameters),
+            ("state", self.states),
+            ("optimizer", self.optimizer),
+        )
+
+    def spec(self, name: FunctionName) -> FunctionSpec:
+        """The description of a native function (made native if it was not yet)."""
+        return self._call(name).spec
+
+    def run(
+        self, name: FunctionName, rows: int, data: Sequence[int], states: int | None = None
+    ) -> list[float]:
+        """Calls a function on `rows` samples; returns its results in manifest order.
+
+        `data` are the addresses of inputs, targets and outputs in manifest order, 0 for those the
+        function does not use. `states` replaces the address of the states.
+        """
+        call = self._calls.get(name) or self._call(name)
+        with self._lock:
+            return self._invoke(call, rows, data, states or self.states.address)
+
+    def train(self, run: TrainingRun, data: Sequence[int]) -> None:
+        """Calls the native training loop; `data` are the addresses of the whole data set."""
+        call = self._call("train")
+        with self._lock:
+            block = call.block
+            block[Slot.SAMPLES] = run.samples
+            block[Slot.ORDER] = address(run.order)
+            block[Slot.SHUFFLE] = run.shuffle
+            block[Slot.RUN_EPOCHS] = run.epochs
+            block[Slot.MAX_STEPS] = run.max_steps
+            block[Slot.PROGRESS] = address(run.progress)
+            block[Slot.HISTORY] = address(run.history)
+            self._invoke(call, run.batch, data, self.states.address)
+
+    def _invoke(self, call: _Call, rows: int, data: Sequence[int], states: int) -> list[float]:
+        block, counters = call.block, self.counters
+        block[_BATCH] = rows
+        block[_ARENA] = self._arena.reserve(call.fixed + call.per_block * -(-rows // self._lanes))
+        block[_STATES] = states
+        block[_SEED] = self.seed
+        block[_STEP] = counters.step
+        block[_EPOCH] = counters.epoch
+        block[_STEPS] = counters.steps
+        block[_EPOCHS] = counters.epochs
+        block[_DATA:] = data
+        call.run(call.address)
+        results: list[float] = call.results.tolist()
+        return results
+
+    def _call(self, name: FunctionName) -> _Call:
+        """The call block of a function, made at its first use."""
+        if name in self._calls:
+            return self._calls[name]
+        start, spec = self._native(name)
+        m = self.manifest
+        block = (c_int64 * (Slot.DATA + len(m.inputs) + len(m.targets) + len(m.outputs)))()
+        training = name in ("backward", "update")
+        results = self._training_results if training else np.zeros_like(self._training_results)
+        block[Slot.PARAMETERS] = self.parameters.address
+        block[Slot.OPTIMIZER] = self.optimizer.address
+        block[Slot.GRADIENTS] = self.gradients.address
+        block[Slot.SCALARS] = address(self.scalars.memory)
+        block[Slot.RESULTS] = address(results)
+        call = _Call(
+            _SIGNATURE(start), block, addressof(block), results, spec.fixed, spec.per_block, spec
+        )
+        self._calls[name] = call
+        return call
+
+
+_BATCH: Final = int(Slot.BATCH)  # plain numbers: an IntEnum costs 40 ns a look-up
+_ARENA: Final = int(Slot.ARENA)
+_STATES: Final = int(Slot.STATES)
+_SEED: Final = int(Slot.SEED)
+_STEP: Final = int(Slot.STEP)
+_EPOCH: Final = int(Slot.EPOCH)
+_STEPS: Final = int(Slot.STEPS)
+_EPOCHS: Final = int(Slot.EPOCHS)
+_DATA: Final = int(Slot.DATA)

@@ -1,0 +1,126 @@
+"""Runs a graph through plan, kernels and LLVM, for tests that compare with the interpreter."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from netc.compiler.backend import jit
+from netc.compiler.backend.emit_function import emit_module, layout
+from netc.compiler.backend.target import host_target, target
+from netc.compiler.ir.graph import Graph, Space
+from netc.compiler.ir.op import Array, Environment
+from netc.compiler.ir.types import Precision
+from netc.compiler.loops.lower import lower
+from netc.compiler.manifest import block
+from netc.compiler.ops.source import Source
+from netc.compiler.plan.build import build_plan
+from netc.compiler.plan.memory import place
+from netc.compiler.program import Manifest, PortSpec, Slot
+
+DTYPE = {"f32": np.float32, "f64": np.float64}
+BLOCKS: tuple[tuple[Space, str, Slot], ...] = (
+    ("parameter", "parameters", Slot.PARAMETERS),
+    ("state", "states", Slot.STATES),
+    ("optimizer", "optimizer", Slot.OPTIMIZER),
+    ("gradient", "gradients", Slot.GRADIENTS),
+)
+KNOWN = ("step", "epoch", "steps", "epochs", "batch_size")
+
+
+def manifest_of(graph: Graph, precision: Precision, lanes: int) -> Manifest:
+    """A manifest with exactly what a graph reads and writes."""
+    sources = [n for n in graph.nodes() if isinstance(n.op, Source)]
+
+    def shapes(space: str) -> list[tuple[str, tuple[int, ...]]]:
+        found = {n.op.name: n.type.shape for n in sources if n.op.space == space}
+        found |= {o.name: o.node.type.shape for o in graph.outputs if o.space == space}
+        return list(found.items())
+
+    ports = [PortSpec(n, s) for n, s in shapes("input")]
+    outputs = [PortSpec(n, s) for n, s in shapes("output")]
+    scalars = [(n, 0.0) for n, _ in shapes("scalar") if n not in KNOWN]
+    results = tuple(o.name for o in graph.outputs if o.space == "result")
+    blocks = {name: block(shapes(space), lanes, precision) for space, name, _ in BLOCKS}
+    return Manifest(
+        "test", precision, lanes, tuple(ports), (), tuple(outputs), results, tuple(scalars),
+        **blocks, functions=("step",),
+    )  # fmt: skip
+
+
+def aligned(size: int) -> tuple[np.ndarray, int]:
+    """Memory filled with NaN bytes, and the address of its first cache line."""
+    memory = np.full(size + 64, 0xFF, np.uint8)
+    address = memory.ctypes.data
+    return memory, address + -address % 64
+
+
+def run_native(
+    graph: Graph, env: Environment, target_name: str | None = None
+) -> dict[tuple[Space, str], Array]:
+    """What `interpret(graph, env)` returns, computed by native code."""
+    precision = graph.roots[0].type.precision
+    chosen = target(target_name) if target_name else host_target()
+    manifest = manifest_of(graph, precision, chosen.lanes(precision))
+    plan = build_plan(graph, manifest.lanes)
+    memory = place(plan, np.dtype(DTYPE[precision]).itemsize)
+    launches = lower(plan, chosen.registers, manifest.results)
+    text = emit_module("step", launches, layout(memory, manifest), manifest, chosen)
+    library = jit.load(jit.compile_object(text, chosen))
+    return _call(library.address("netc_step"), manifest, memory, env)
+
+
+def _call(address, manifest, memory, env):
+    dtype = DTYPE[manifest.precision]
+    call = np.zeros(Slot.DATA + 64, np.int64)
+    keep = []
+    blocks = -(-env.batch // manifest.lanes)
+    arena, call[Slot.ARENA] = aligned(memory.fixed + memory.per_block * blocks)
+    call[Slot.BATCH], call[Slot.SEED], call[Slot.STEP] = env.batch, env.seed, env.step
+    views: dict[tuple[Space, str], Array] = {}
+    for space, name, slot in BLOCKS:
+        spec = getattr(manifest, name)
+        raw, call[slot] = aligned(spec.size)
+        base = call[slot] - raw.ctypes.data
+        for value in spec.values:
+            start = int(base + value.offset)
+            view = np.ndarray(value.shape, dtype, raw, start, value.strides)
+            given = env.values.get((space, value.name))
+            view[...] = np.nan if given is None else given
+            views[space, value.name] = view
+        keep.append(raw)
+    scalars = np.array([env.values["scalar", n] for n, _ in manifest.scalars], np.float64)
+    results = np.full(len(manifest.results) + 1, np.nan)
+    call[Slot.SCALARS], call[Slot.RESULTS] = scalars.ctypes.data, results.ctypes.data
+    for slot, known in ((Slot.EPOCH, "epoch"), (Slot.STEPS, "steps"), (Slot.EPOCHS, "epochs")):
+        call[slot] = int(env.values.get(("scalar", known), 0))
+    data = [np.ascontiguousarray(env.values["input", p.name], dtype) for p in manifest.inputs]
+    outputs = [np.full((env.batch, *p.shape), np.nan, dtype) for p in manifest.outputs]
+    for i, array in enumerate((*data, *outputs)):
+        call[Slot.DATA + i] = array.ctypes.data
+    ctypes.CFUNCTYPE(None, ctypes.c_void_p)(address)(call.ctypes.data)
+    found = {("output", p.name): a for p, a in zip(manifest.outputs, outputs, strict=True)}
+    found |= {("result", n): results[i] for i, n in enumerate(manifest.results)}
+    del arena
+    return found | {k: v.copy() for k, v in views.items()}
+
+
+def same_outputs(graph: Graph) -> Sequence[tuple[Space, str]]:
+    """The keys that a graph writes."""
+    return [(o.space, o.name) for o in graph.outputs]
+
+
+def assert_native_equals(
+    expected: Mapping[tuple[Space, str], Array],
+    found: Mapping[tuple[Space, str], Array],
+    rtol: float,
+) -> None:
+    """Every value equal within `rtol` of the largest element."""
+    for key, value in expected.items():
+        value = np.asarray(value, np.float64)
+        scale = np.max(np.abs(value[np.isfinite(value)]), initial=1e-30)
+        np.testing.assert_allclose(
+            np.asarray(found[key], np.float64), value, rtol=rtol, atol=rtol * scale, err_msg=str(key)
+        )

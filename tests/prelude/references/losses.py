@@ -1,0 +1,227 @@
+"""Losses in NumPy, one number for each row of a batch, and the points where naive formulas fail."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import log, pi
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+Draw = Callable[[np.random.Generator, tuple[int, ...]], Array]
+
+
+def _normal(random: np.random.Generator, shape: tuple[int, ...]) -> Array:
+    return random.normal(0, 1.5, shape)
+
+
+def _probability(random: np.random.Generator, shape: tuple[int, ...]) -> Array:
+    return random.uniform(0.05, 0.95, shape)
+
+
+def _bits(random: np.random.Generator, shape: tuple[int, ...]) -> Array:
+    return random.integers(0, 2, shape).astype(np.float64)
+
+
+def _signs(random: np.random.Generator, shape: tuple[int, ...]) -> Array:
+    return 2 * _bits(random, shape) - 1
+
+
+def _distribution(random: np.random.Generator, shape: tuple[int, ...]) -> Array:
+    weights = random.uniform(0.1, 1, shape)
+    return weights / weights.sum(-1, keepdims=True)
+
+
+def _label(random: np.random.Generator, shape: tuple[int, ...]) -> Array:
+    return random.integers(0, 4, shape).astype(np.float64)
+
+
+def _softmax(z: Array) -> Array:
+    e = np.exp(z - z.max(-1, keepdims=True))
+    return e / e.sum(-1, keepdims=True)
+
+
+@dataclass(frozen=True)
+class LossCase:
+    """`call` of the input p and the target t, with the text of their types and a draw of each."""
+
+    call: str
+    value: Callable[[Array, Array], Array]
+    draw: tuple[Draw, Draw] = (_normal, _normal)
+    p: str = "[4]"
+    t: str = "[4]"
+
+
+def _pick(z: Array, label: Array) -> Array:
+    return np.take_along_axis(z, label[..., None].astype(int), -1)[..., 0]
+
+
+def _rows(x: Array) -> Array:
+    return x.reshape(len(x), -1).sum(1)
+
+
+def _huber(r: Array, delta: float) -> Array:
+    return np.where(np.abs(r) <= delta, r**2 / 2, delta * np.abs(r) - delta**2 / 2)
+
+
+def _bce(p: Array, t: Array) -> Array:
+    return _rows(-(t * np.log(p) + (1 - t) * np.log(1 - p)))
+
+
+def _cosine(a: Array, b: Array) -> Array:
+    return 1 - _rows(a * b) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
+
+
+LOSSES: dict[str, tuple[LossCase, ...]] = {
+    "squared_error": (
+        LossCase("squared_error(p, t)", lambda p, t: _rows((p - t) ** 2)),
+        LossCase("squared_error(p, t)", lambda p, t: _rows((p - t) ** 2), p="[2, 3]", t="[2, 3]"),
+    ),
+    "half_squared_error": (
+        LossCase("half_squared_error(p, t)", lambda p, t: _rows((p - t) ** 2) / 2),
+    ),
+    "mean_squared_error": (
+        LossCase("mean_squared_error(p, t)", lambda p, t: _rows((p - t) ** 2) / 4),
+    ),
+    "absolute_error": (LossCase("absolute_error(p, t)", lambda p, t: _rows(np.abs(p - t))),),
+    "huber": (
+        LossCase("huber(p, t)", lambda p, t: _rows(_huber(p - t, 1))),
+        LossCase("huber(p, t, delta=0.3)", lambda p, t: _rows(_huber(p - t, 0.3))),
+    ),
+    "cross_entropy": (
+        LossCase(
+            "cross_entropy(p, t)",
+            lambda p, t: -np.log(_pick(_softmax(p), t)),
+            (_normal, _label),
+            t="class[4]",
+        ),
+        LossCase(
+            "cross_entropy(p, t)",
+            lambda p, t: _rows(-np.log(_pick(_softmax(p), t))),
+            (_normal, _label),
+            p="[3, 4]",
+            t="class[4][3]",
+        ),
+    ),
+    "nll": (
+        LossCase(
+            "nll(p, t)",
+            lambda p, t: -np.log(_pick(p, t)),
+            (_distribution, _label),
+            t="class[4]",
+        ),
+    ),
+    "categorical_cross_entropy": (
+        LossCase(
+            "categorical_cross_entropy(p, t)",
+            lambda p, t: -_rows(t * np.log(p)),
+            (_distribution, _distribution),
+        ),
+    ),
+    "binary_cross_entropy": (
+        LossCase("binary_cross_entropy(p, t)", _bce, (_probability, _bits)),
+        LossCase("binary_cross_entropy(p, t)", _bce, (_probability, _probability)),
+    ),
+    "binary_cross_entropy_with_logits": (
+        LossCase(
+            "binary_cross_entropy_with_logits(p, t)",
+            lambda p, t: _bce(1 / (1 + np.exp(-p)), t),
+            (_normal, _bits),
+        ),
+        LossCase(
+            "binary_cross_entropy_with_logits(p, t)",
+            lambda p, t: _bce(1 / (1 + np.exp(-p)), t),
+            (_normal, _probability),
+        ),
+    ),
+    "hinge": (
+        LossCase("hinge(p, t)", lambda p, t: _rows(np.clip(1 - t * p, 0, None)), (_normal, _signs)),
+    ),
+    "logistic": (
+        LossCase("logistic(p, t)", lambda p, t: _rows(np.logaddexp(0, -t * p)), (_normal, _signs)),
+    ),
+    "perceptron_criterion": (
+        LossCase(
+            "perceptron_criterion(p, t)",
+            lambda p, t: _rows(-t * p * (np.sign(p) != t)),
+            (_normal, _signs),
+        ),
+    ),
+    "gaussian_nll": (
+        LossCase("gaussian_nll(p, t)", lambda p, t: _rows(log(2 * pi) / 2 + (p - t) ** 2 / 2)),
+        LossCase(
+            "gaussian_nll(p, t, sigma=exp(0.1 * p))",
+            lambda p, t: _rows(0.1 * p + log(2 * pi) / 2 + (p - t) ** 2 / np.exp(0.2 * p) / 2),
+        ),
+    ),
+    "laplace_nll": (
+        LossCase("laplace_nll(p, t)", lambda p, t: _rows(log(2) + np.abs(p - t))),
+        LossCase("laplace_nll(p, t, b=0.4)", lambda p, t: _rows(log(0.8) + np.abs(p - t) / 0.4)),
+    ),
+    "kl_divergence": (
+        LossCase(
+            "kl_divergence(t, p)",
+            lambda p, t: _rows(t * np.log(t / p)),
+            (_distribution, _distribution),
+        ),
+        LossCase(
+            "kl_divergence(p, t)",
+            lambda p, t: _rows(p * np.log(p / t)),
+            (_distribution, _distribution),
+        ),
+    ),
+    "one_hot": (
+        LossCase(
+            "sum(one_hot(t, 4) * p)", _pick, (_normal, _label), t="class[4]"
+        ),
+        LossCase(
+            "sum(one_hot(t, 4) * p)",
+            lambda p, t: _rows(_pick(p, t)),
+            (_normal, _label),
+            p="[3, 4]",
+            t="class[4][3]",
+        ),
+    ),
+    "cosine_distance": (LossCase("cosine_distance(p, t)", _cosine),),
+}
+
+
+@dataclass(frozen=True)
+class LossPoint:
+    """One sample where a naive formula fails: the value, and the gradient by p."""
+
+    call: str
+    p: tuple[float, ...]
+    t: tuple[float, ...] | int
+    value: float
+    gradient: tuple[float, ...] | None = None
+
+
+_LOGITS = "binary_cross_entropy_with_logits(p, t)"
+_BCE = "binary_cross_entropy(p, t)"
+LOSS_POINTS: tuple[LossPoint, ...] = (
+    LossPoint("cross_entropy(p, t)", (1e4, 0, -1e4, 0), 0, 0, (0, 0, 0, 0)),
+    LossPoint("cross_entropy(p, t)", (1e4, 0, -1e4, 0), 2, 2e4, (1, 0, -1, 0)),
+    LossPoint("cross_entropy(p, t)", (40, 0, -np.inf, -np.inf), 0, float(np.exp(-40)), None),
+    LossPoint(_LOGITS, (1e4, -1e4), (1, 0), 0, (0, 0)),
+    LossPoint(_LOGITS, (1e4, -1e4), (0, 1), 2e4, (1, -1)),
+    LossPoint(_LOGITS, (0,), (1,), log(2), (-0.5,)),
+    LossPoint(_LOGITS, (40,), (1,), float(np.exp(-40)), (-float(np.exp(-40)),)),
+    LossPoint(_LOGITS, (-40,), (0,), float(np.exp(-40)), (float(np.exp(-40)),)),
+    LossPoint(_BCE, (0, 1), (0, 1), 0, (1, -1)),
+    LossPoint(_BCE, (0, 1), (1, 0), 200, (0, 0)),
+    LossPoint("logistic(p, t)", (1e4, -1e4), (1, -1), 0, (0, 0)),
+    LossPoint("logistic(p, t)", (1e4, -1e4), (-1, 1), 2e4, (1, -1)),
+    LossPoint("logistic(p, t)", (0,), (1,), log(2), (-0.5,)),
+    LossPoint("categorical_cross_entropy(p, t)", (0, 1), (0, 1), 0, (0, -1)),
+    LossPoint("kl_divergence(p, t)", (0, 1), (0.5, 0.5), log(2), None),
+    LossPoint("kl_divergence(t, p)", (0, 1), (0, 1), 0, (0, -1)),
+    LossPoint("cosine_distance(p, t)", (0, 0), (1, 2), 1, None),
+    LossPoint("cosine_distance(p, t)", (1e4, 0), (1e4, 0), 0, (0, 0)),
+    LossPoint("absolute_error(p, t)", (1, 2), (1, 1), 1, (0, 1)),
+    LossPoint("huber(p, t)", (1e4, 1), (0, 0), 1e4 - 0.5 + 0.5, (1, 1)),
+    LossPoint("hinge(p, t)", (1, 0), (1, 1), 1, (0, -1)),
+    LossPoint("perceptron_criterion(p, t)", (0, 2), (1, -1), 2, (0, 1)),
+)

@@ -1,0 +1,27 @@
+"""Penalties in NumPy, of a vector."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Array = NDArray[np.float64]
+
+PENALTIES: dict[str, tuple[tuple[str, Callable[[Array], float]], ...]] = {
+    "l1": (("l1(w)", lambda w: float(np.abs(w).sum())),),
+    "l2": (("l2(w)", lambda w: float(w @ w)),),
+    "elastic_net": (
+        ("elastic_net(w)", lambda w: float(0.5 * np.abs(w).sum() + 0.5 * w @ w)),
+        ("elastic_net(w, a=0.2)", lambda w: float(0.2 * np.abs(w).sum() + 0.8 * w @ w)),
+    ),
+    "weight_elimination": (
+        ("weight_elimination(w)", lambda w: float((1 / (1 + 0.04 / w**2)).sum())),
+        ("weight_elimination(w, w0=2)", lambda w: float((1 / (1 + 4 / w**2)).sum())),
+    ),
+    "cauchy": (("cauchy(w)", lambda w: float(np.log(1 + w @ w))),),
+}
