@@ -16,12 +16,13 @@ from netc.compiler.functions import function_graph
 from netc.compiler.ir.graph import Graph, Output
 from netc.compiler.ir.interpret import interpret
 from netc.compiler.ir.op import Environment
-from netc.compiler.loops.lower import Launch, lower
+from netc.compiler.loops.lower import Launch, distinct, lower
 from netc.compiler.passes import pipeline
 from netc.compiler.plan.build import build_plan
 from netc.compiler.plan.memory import place
 from netc.compiler.plan.storage import ELEMENT_BYTES
 from netc.compiler.program import FunctionName, FunctionSpec, Manifest
+from netc.compiler.stages import show_stage
 from netc.grammar.parser import parse
 
 if TYPE_CHECKING:
@@ -66,6 +67,8 @@ class Stages:
     plan: Plan
     memory: Memory
     launches: list[Launch]
+    kernels: dict[str, Launch]
+    """Distinct kernels by the name of their native function, with the first call of each."""
     llvm: str
 
 
@@ -92,8 +95,11 @@ class Program:
             memory = place(plan, ELEMENT_BYTES[precision])
             launches = lower(plan, self.target.registers, self.manifest.results)
             where = layout(memory, self.manifest)
-            text = emit_module(name, launches, where, self.manifest, self.target)
-            self._stages[name] = Stages(graph, simplified, plan, memory, launches, text)
+            kernels = distinct(launches)
+            text = emit_module(name, launches, kernels, where, self.manifest, self.target)
+            self._stages[name] = Stages(
+                graph, simplified, plan, memory, launches, kernels, text
+            )
         return self._stages[name]
 
     def native(self, name: FunctionName) -> tuple[int, FunctionSpec]:
@@ -114,3 +120,7 @@ class Program:
         outputs += [Output("optimizer", s.name, s.initial) for u in model.updates for s in u.states]
         graph = Graph("initial", tuple(outputs))
         return interpret(graph, Environment({}, batch=1, seed=seed, step=0))
+
+    def show(self, stage: str, function: FunctionName, kernel: str | None = None) -> str:
+        """The text of one stage of one function; see `netc.compiler.stages`."""
+        return show_stage(self, stage, function, kernel)

@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING
 
 from netc.compiler.derive.reverse import gradients
 from netc.compiler.ir.graph import Graph, Output, make, substitute, toposort
-from netc.compiler.ops.elementwise import Max, Min, Sqrt, add, apply, div, mul, neg
+from netc.compiler.ops.elementwise import Max, Min, Sqrt, add, div, mul, neg
 from netc.compiler.ops.reduce import batch_sum, broadcast, reduce_sum
+from netc.compiler.ops.scalar import apply
 from netc.compiler.ops.source import Source, constant, source
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from netc.compiler.elaborate.model import Model, Values
+    from netc.compiler.elaborate.model import Model, Update, Values
     from netc.compiler.ir.graph import Node
     from netc.compiler.program import FunctionName
 
@@ -47,6 +48,18 @@ def function_graph(model: Model, name: FunctionName) -> Graph:
         case "step" | "train":
             outputs = _step(model)
     return Graph(name, tuple(outputs))
+
+
+def undifferentiated(model: Model, name: FunctionName) -> Graph:
+    """What a function computes before derivatives and updates enter: the net in training mode.
+
+    The other functions have no derivatives: theirs is the whole graph.
+    """
+    if name not in ("backward", "step", "train"):
+        return function_graph(model, name)
+    values = model.training
+    outputs = [Output("output", o.name, o.node) for o in values.outputs]
+    return Graph(name, tuple(outputs + _results(model, values)))
 
 
 def functions(model: Model) -> tuple[FunctionName, ...]:
@@ -127,11 +140,13 @@ def _updates(model: Model, given: Mapping[str, Node]) -> list[Output]:
     """The next parameters and optimizer states from gradients, after clipping."""
     clipped = _clipped(model, given)
     replaced = {_gradient_source(model, name): g for name, g in clipped.items()}
-    outputs: list[Output] = []
-    for update in model.updates:
-        outputs.append(Output("parameter", update.parameter, update.new))
-        outputs += [Output("optimizer", s.name, s.node) for s in update.next_states]
+    outputs = [o for u in model.updates for o in _update_outputs(u)]
     return _replaced(outputs, replaced)
+
+
+def _update_outputs(update: Update) -> list[Output]:
+    states = [Output("optimizer", s.name, s.node) for s in update.next_states]
+    return [Output("parameter", update.parameter, update.new), *states]
 
 
 def _step(model: Model) -> list[Output]:

@@ -23,11 +23,10 @@ if TYPE_CHECKING:
     from netc.grammar.tree import File
 
 _BLOCKS: Final = frozenset({"file", "block", "train"})
-_CLOSERS: Final = frozenset(")]}")
 _SOFT: Final = Line("")
 
 Part = Any
-"""A child of a rule: a `Token`, a finished `Doc` (never a bare `str`), or None for a part left out."""
+"""A child of a rule: a `Token`, a finished `Doc` (never a bare `str`), or None if left out."""
 
 
 def format_source(source: Source) -> str:
@@ -49,7 +48,7 @@ def format_file(file: File) -> str:
 
 
 class _Trivia:
-    """What stands between tokens: for each token the comments before it and whether it starts a line."""
+    """What stands between tokens: the comments before each, and which tokens start a line."""
 
     def __init__(self, source: Source, root: ParseTree) -> None:
         self.text = source.text
@@ -77,7 +76,7 @@ class _Trivia:
         if start in self.statements:
             end = spans[-1].end if spans else self.previous_end[start]
             return (self.lines(start), self._break(end, start), str(token))
-        return (str(token),) if token in _CLOSERS else (self.comments(token), str(token))
+        return (self.comments(token), str(token))
 
     def comments(self, token: Token) -> Doc:
         """The comments before a token, inside a statement."""
@@ -148,7 +147,7 @@ class _Formatter:
         return Group((self.of(c[0]), Nest(tuple(rest))))
 
     def bracketed(self, *c: Part) -> Doc:
-        """Items between brackets; where they are too long, a line for each."""
+        """Items between brackets; where too long a line of their own, or one for each."""
         opener, *inner, closer = (p for p in c if p is not None)
         parts: list[Doc] = []
         comma: Part = None
@@ -160,9 +159,9 @@ class _Formatter:
                 parts.append(self.of(part))
                 comma = None
         last = self.trivia.comments(comma) if comma else ()
-        inside = (_SOFT, *parts, last, self.trivia.comments(closer))
-        body = (Nest(inside), _SOFT) if parts or inside != (_SOFT, (), ()) else ()
-        return Group((self.of(opener), body, self.of(closer)))
+        inside = (*parts, last, self.trivia.comments(closer))
+        body = (Nest((_SOFT, Group(inside))), _SOFT) if inside != ((), ()) else ()
+        return Group((self.of(opener), body, str(closer)))
 
     def block(self, *c: Part) -> Doc:
         opener, *inner, closer = c
@@ -170,7 +169,7 @@ class _Formatter:
         tail = self.trivia.lines(closer.start_pos)
         if not lines and not tail:
             return self.tight(opener, closer)
-        return (self.of(opener), Nest((*lines, tail)), HardLine(), self.of(closer))
+        return (self.of(opener), Nest((*lines, tail)), HardLine(), str(closer))
 
     def file(self, *c: Part) -> Doc:
         items = [self.of(p) for p in c if not isinstance(p, str)]
@@ -183,6 +182,10 @@ class _Formatter:
 
     def index(self, *c: Part) -> Doc:
         return (self.of(c[0]), self.bracketed(*c[1:]))
+
+    def equation(self, *c: Part) -> Doc:
+        equals, value = c
+        return Group((self.of(equals), Nest((Line(), self.of(value)))))
 
     def train(self, *c: Part) -> Doc:
         return self.spaced(c[0], self.block(*c[1:]))
@@ -206,6 +209,6 @@ class _Formatter:
     freeze = int_type = argument = slice = member = call = class_type = tight
     negate = power = transpose = kind = rest = name = word = tight
     number = string = boolean = training = tight
-    import_item = const = net = equation = if_block = port_type = instance = spaced
+    import_item = const = net = if_block = port_type = instance = spaced
     binding = assign = return_ = output = loss = penalty = metric = assert_ = spaced
     lambda_ = not_ = spaced

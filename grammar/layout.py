@@ -1,8 +1,8 @@
 """Pretty printing: documents of text, possible line breaks and comments, fitted to a width.
 
-A group is printed on one line if it fits, else each of its own lines breaks (after Wadler, "A prettier
-printer", 2003). Invariant: line breaks are held back until text follows them, so that a comment can
-still join the line it belongs to and nothing ends in spaces.
+A group is printed on one line if it fits, else each of its own lines breaks (after Wadler, "A
+prettier printer", 2003). Invariant: a line break is held back until text follows it, so that a
+comment can still join the line it belongs to and nothing ends in spaces.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ _Lines = list[str]
 
 
 def show(tree: Tree) -> str:
-    """The tree as text: a node with its children in parentheses, or on indented lines if too long."""
+    """The tree as text: a node with its children in parentheses, on indented lines if too long."""
     done: dict[int, _Lines] = {}
     todo: list[tuple[Tree, bool]] = [(tree, False)]
     while todo:

@@ -110,7 +110,7 @@ def unexpected(
             return unreadable(source, span.start + stray)
         if _meant_as_name(source, token, before, accepts):
             return ReservedWord(span=span, word=str(token))
-    slip = None if end else _slip_at(source, span.start)
+    slip = None if end else _slip_at(source, span.start, len(token))
     span, hint = slip or (span, _hint(source, token, before, accepts))
     if _starts_where_an_operator_fits(source, before, accepts):
         name = before[-1]
@@ -139,7 +139,7 @@ def unreadable(source: Source, offset: int) -> Diagnostic:
         return UnterminatedString(span=Span(source, offset, end))
     shown = character if character.isprintable() else "?"
     code = f"U+{ord(character):04X}"
-    slip = _slip_at(source, offset)
+    slip = _slip_at(source, offset, 0)
     hint = slip[1] if slip else ""
     return UnexpectedCharacter(span=span, character=shown, code=code, hint=hint)
 
@@ -172,16 +172,18 @@ def expectation(accepts: frozenset[str]) -> str:
 def _starts_where_an_operator_fits(
     source: Source, before: list[Token], accepts: frozenset[str]
 ) -> bool:
-    """Whether the last name began a statement right after a value on its line and went no further."""
+    """Whether the last name began a statement right after a value on its line, and no further."""
     if accepts != {"=", "<-"} or len(before) < 2:
         return False
     value, name = before[-2:]
     return value not in {"{", "}", ";"} and name not in _WORDS and _same_line(source, value, name)
 
 
-def _slip_at(source: Source, offset: int) -> tuple[Span, str] | None:
-    """An operator of another language that covers this character, and what to write instead."""
+def _slip_at(source: Source, offset: int, read: int) -> tuple[Span, str] | None:
+    """An operator of another language at this place, longer than what was read, and the remedy."""
     for literal, advice in _SLIPS:
+        if len(literal) <= read:
+            continue
         for start in range(offset, max(-1, offset - len(literal)), -1):
             if source.text.startswith(literal, start):
                 return Span(source, start, start + len(literal)), advice

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from netc.grammar.source import Source
 from netc.model import Defines, Model, Precision
 from netc.runtime import checkpoint
 from netc.runtime.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from netc.compiler.driver import Program
 
 _MAX_SEED: Final = 2**63 - 1
 
@@ -27,6 +30,7 @@ def compile(
     threads: int | None = None,
     seed: int | None = None,
     debug: bool = False,
+    root: str | os.PathLike[str] | None = None,
 ) -> Model:
     """The model in a `.net` file, or in the text `source`.
 
@@ -65,14 +69,19 @@ def compiled(
     source: Source, defines: Defines, precision: str, *, threads: int | None, seed: int | None
 ) -> Model:
     """The model of a text, its arguments checked."""
-    from netc.compiler import driver  # noqa: PLC0415 - the compiler takes a while to load
-
-    if precision not in ("f32", "f64"):
-        raise UsageError(f'`precision` must be "f32" or "f64", found {precision!r}')
     if threads is not None and (not isinstance(threads, int) or threads < 1):
         raise UsageError(f"`threads` must be a whole number of at least 1, found {threads!r}")
     if seed is not None and (not isinstance(seed, int) or not 0 <= seed <= _MAX_SEED):
         raise UsageError(f"`seed` must be a whole number from 0 to 2^63 - 1, found {seed!r}")
-    kind: Precision = "f32" if precision == "f32" else "f64"
-    program = driver.compile_text(source, precision=kind, defines=defines)
+    program = program_of(source, defines, precision)
     return Model(program, defines=defines, seed=seed, threads=threads or 1)
+
+
+def program_of(source: Source, defines: Defines, precision: str) -> Program:
+    """The checked program of a text; nothing is native yet."""
+    from netc.compiler import driver  # noqa: PLC0415 - the compiler takes a while to load
+
+    if precision not in ("f32", "f64"):
+        raise UsageError(f'`precision` must be "f32" or "f64", found {precision!r}')
+    kind: Precision = "f32" if precision == "f32" else "f64"
+    return driver.compile_text(source, precision=kind, defines=defines)

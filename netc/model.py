@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, SupportsFloat
+from typing import TYPE_CHECKING, Any, Literal, SupportsFloat
 
 from netc.runtime import checkpoint
 from netc.runtime.arguments import Batch, Signature
@@ -22,10 +22,13 @@ from netc.runtime.history import History
 from netc.runtime.options import OPTION_NAMES, RunOptions
 from netc.runtime.progress import reporter
 from netc.runtime.split import hold_out
+from netc.stages import need, show
 from netc.summary import summary_text
 
 if TYPE_CHECKING:
     import os
+
+    import numpy as np
 
     from netc.compiler import driver
     from netc.compiler.elaborate.model import Settings
@@ -34,9 +37,6 @@ if TYPE_CHECKING:
 Precision = Literal["f32", "f64"]
 Defines = Mapping[str, int | float | bool | str]
 Outputs = Array | dict[str, Array]
-
-STAGES: Final = ("ast", "graph", "backward", "simplified", "fused", "loops", "llvm", "asm")
-FUNCTIONS: Final[tuple[FunctionName, ...]] = ("infer", "evaluate", "forward", "backward", "update", "step", "train")
 
 
 class Model:
@@ -278,13 +278,7 @@ class Model:
 
     def ir(self, stage: str, function: str = "step", kernel: str | None = None) -> str:
         """The text of one stage of the compiler for one function, or for one of its kernels."""
-        found = next((f for f in FUNCTIONS if f == function), None)
-        if found is None:
-            raise UsageError(f"there is no function `{function}`", suggestion(function, FUNCTIONS))
-        if stage not in STAGES:
-            raise UsageError(f"there is no stage `{stage}`", suggestion(stage, STAGES))
-        self._need(found)
-        return self._program.show(stage, found, kernel)
+        return show(self._program, stage, function, kernel)
 
     def summary(self) -> str:
         """A table of the layers: output shape, parameters, multiplications, memory."""
@@ -294,6 +288,25 @@ class Model:
     def manifest(self) -> Manifest:
         """What the program takes and gives: inputs, targets, outputs, results, functions."""
         return self._program.manifest
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """The outputs of `forward`, in declaration order."""
+        return tuple(self._executable.spec("infer").outputs)
+
+    @property
+    def seed(self) -> int:
+        """The seed of all random draws; setting it changes those to come, no parameters."""
+        return self._executable.seed
+
+    @seed.setter
+    def seed(self, value: int) -> None:
+        self._executable.seed = value
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type of all arrays that come out."""
+        return self._executable.dtype
 
     # -- internals -----------------------------------------------------------------------------
 
@@ -329,18 +342,7 @@ class Model:
         return {n: float(v) for n, v in found.items() if isinstance(v, SupportsFloat)}
 
     def _need(self, function: FunctionName) -> None:
-        """Raises the UsageError that names the line to add, if the net lacks a function."""
-        functions = self.manifest.functions
-        if function in functions:
-            return
-        if function in ("infer", "forward"):
-            raise UsageError(f"net `{self.name}` has no output", "add `output name = …` to the net")
-        if "backward" not in functions:
-            raise UsageError(f"net `{self.name}` has no loss", "add `loss …` to the net")
-        raise UsageError(
-            f"net `{self.name}` has no optimizer",
-            "add `train { optimizer = sgd(lr = 0.01) }` to the file",
-        )
+        need(self.manifest, function)
 
     def _need_gradients(self) -> None:
         if not self._gradient_samples:

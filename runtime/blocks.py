@@ -26,7 +26,8 @@ HUGE_PAGE: Final = 2 << 20
 
 
 def aligned_bytes(size: int) -> NDArray[np.uint8]:
-    """`size` zeroed bytes that start at a multiple of 64."""
+    """`size` zeroed bytes that start at a multiple of 64; at least one line, so it has an address."""
+    size = max(size, LINE)
     raw = np.zeros(size + LINE, np.uint8)
     start = -address(raw) % LINE
     return raw[start : start + size]

@@ -35,7 +35,8 @@ class UsageError(NetcError):
 def suggestion(name: str, known: Iterable[str]) -> str:
     """The help line for an unknown name: the nearest known ones, else all of them."""
     names = list(known)
-    near = get_close_matches(name, names, n=3, cutoff=0.6)
+    near = [n for n in names if n.lower() == name.lower()]
+    near = near or get_close_matches(name, names, n=3, cutoff=0.6)
     if near:
         return f"did you mean {' or '.join(f'`{n}`' for n in near)}?"
     return f"known: {listing(names)}" if names else ""

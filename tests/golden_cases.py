@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from netc.grammar.source import Source
 from tests.golden_stages import STAGES
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 # A fenced block hides the `##` comments in it, so both are found by one pattern.
 _PART = re.compile(

@@ -6,14 +6,17 @@ A stage is a function of the source and of the words after the tag: "```graph ba
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from netc.grammar.diagnostics import CompileError
 from netc.grammar.format import format_source
 from netc.grammar.parser import parse
 from netc.grammar.show import show
-from netc.grammar.source import Source
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from netc.grammar.source import Source
 
 
 def ast(source: Source) -> str:

@@ -13,9 +13,10 @@ from netc.compiler.backend.target import host_target, target
 from netc.compiler.ir.graph import Graph, Space
 from netc.compiler.ir.op import Array, Environment
 from netc.compiler.ir.types import Precision
-from netc.compiler.loops.lower import lower
+from netc.compiler.loops.lower import distinct, lower
 from netc.compiler.manifest import block
 from netc.compiler.ops.source import Source
+from netc.compiler.passes.expand import expand
 from netc.compiler.plan.build import build_plan
 from netc.compiler.plan.memory import place
 from netc.compiler.program import Manifest, PortSpec, Slot
@@ -57,19 +58,24 @@ def aligned(size: int) -> tuple[np.ndarray, int]:
     return memory, address + -address % 64
 
 
-def run_native(
-    graph: Graph, env: Environment, target_name: str | None = None
-) -> dict[tuple[Space, str], Array]:
-    """What `interpret(graph, env)` returns, computed by native code."""
-    precision = graph.roots[0].type.precision
-    chosen = target(target_name) if target_name else host_target()
-    manifest = manifest_of(graph, precision, chosen.lanes(precision))
-    plan = build_plan(graph, manifest.lanes)
-    memory = place(plan, np.dtype(DTYPE[precision]).itemsize)
-    launches = lower(plan, chosen.registers, manifest.results)
-    text = emit_module("step", launches, layout(memory, manifest), manifest, chosen)
-    library = jit.load(jit.compile_object(text, chosen))
-    return _call(library.address("netc_step"), manifest, memory, env)
+class Native:
+    """A graph compiled for a target; call it with environments of any batch size."""
+
+    def __init__(self, graph: Graph, target_name: str | None = None) -> None:
+        precision = graph.roots[0].type.precision
+        chosen = target(target_name) if target_name else host_target()
+        self.manifest = manifest_of(graph, precision, chosen.lanes(precision))
+        self.plan = build_plan(expand(graph), self.manifest.lanes)
+        self.memory = place(self.plan, np.dtype(DTYPE[precision]).itemsize)
+        self.launches = lower(self.plan, chosen.registers, self.manifest.results)
+        where = layout(self.memory, self.manifest)
+        kernels = distinct(self.launches)
+        self.llvm = emit_module("step", self.launches, kernels, where, self.manifest, chosen)
+        self.library = jit.load(jit.compile_object(self.llvm, chosen))
+
+    def __call__(self, env: Environment) -> dict[tuple[Space, str], Array]:
+        """What `interpret(graph, env)` returns, computed by native code."""
+        return _call(self.library.address("netc_step"), self.manifest, self.memory, env)
 
 
 def _call(address, manifest, memory, env):

@@ -59,22 +59,21 @@ def layout(memory: Memory, manifest: Manifest) -> Layout:
 
 
 def emit_module(
-    name: str, launches: Sequence[Launch], where: Layout, manifest: Manifest, target: Target
+    name: str,
+    launches: Sequence[Launch],
+    kernels: Mapping[str, Launch],
+    where: Layout,
+    manifest: Manifest,
+    target: Target,
 ) -> str:
-    """The module of function `name`; its public symbol is `netc_<name>`."""
+    """The module of function `name`, with its distinct kernels; the symbol is `netc_<name>`."""
     declarations: dict[str, None] = {}
     scalars = [s for s, _ in manifest.scalars]
-    names: dict[Kernel, str] = {}
-    texts: list[str] = []
-    for launch in launches:
-        if launch.kernel not in names:
-            symbol = f"{launch.unit.kind}_{len(names)}"
-            names[launch.kernel] = symbol
-            texts.append(
-                emit_kernel(
-                    launch.kernel, symbol, manifest.precision, target, scalars, declarations
-                )
-            )
+    names = {launch.kernel: symbol for symbol, launch in kernels.items()}
+    texts = [
+        emit_kernel(kernel, symbol, manifest.precision, target, scalars, declarations)
+        for kernel, symbol in names.items()
+    ]
     texts.append(_body(launches, names, where, manifest, target))
     if name == "train":
         texts += train_loop(manifest, declarations)

@@ -103,11 +103,11 @@ class KernelEmitter:
         for number, tile in enumerate(tiles, 1):
             self.segments[0].known["buffer", -number] = tile
         for number in range(self.kernel.buffers):
-            self.segments[0].known["buffer", number] = Value(f"%p{number}", "ptr")
+            self.segments[0].known["buffer", number] = Value(f"%buffer.{number}", "ptr")
         self.statements(self.kernel.body)
         self.b.do("ret void")
         self.b.lines = [line for entry in self.b.lines for line in self._expanded(entry)]
-        buffers = [Value(f"%p{i}", "ptr noalias") for i in range(self.kernel.buffers)]
+        buffers = [Value(f"%buffer.{i}", "ptr noalias") for i in range(self.kernel.buffers)]
         tail = [Value("%B", "i64"), Value("%blocks", "i64"), Value("%call", "ptr")]
         return define(name, [*buffers, *tail], self.b, attributes="nounwind noinline").replace(
             "define ", "define internal ", 1
@@ -213,10 +213,10 @@ class KernelEmitter:
     def statement(self, statement: Statement) -> None:
         match statement:
             case Load(name, buffer, index, wide):
-                type_, align = self._access(wide)
+                type_, align = self._access(index, wide)
                 self.values[name] = self.b.load(type_, self._pointer(buffer, index), align)
             case Store(buffer, index, value, wide):
-                type_, align = self._access(wide)
+                type_, align = self._access(index, wide)
                 self.b.store(self._value(value, type_), self._pointer(buffer, index), align)
             case Compute(name, op, args):
                 self.values[name] = self._compute(op, args)
@@ -239,9 +239,13 @@ class KernelEmitter:
             case Rows() | LoadRows() | StoreRows() | StoreResult():
                 self._border(statement)
 
-    def _access(self, wide: bool) -> tuple[str, int]:
-        """Type and alignment: every vector access starts at a multiple of a vector."""
-        return (self.wide, self.bytes * self.lanes) if wide else (self.element, self.bytes)
+    def _access(self, index: Affine, wide: bool) -> tuple[str, int]:
+        """Type and alignment of an access; buffers start at whole vectors."""
+        if not wide:
+            return self.element, self.bytes
+        steps = (index.constant, *(factor for _, factor in index.terms))
+        aligned = all(step % self.lanes == 0 for step in steps)
+        return self.wide, self.bytes * (self.lanes if aligned else 1)
 
     def _compute(self, op: str, args: tuple[Operand, ...]) -> Value:
         lanes = self._width(args)

@@ -7,12 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from netc.compiler.backend.builder import Value
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from netc.compiler.backend.builder import Builder
+    from netc.compiler.backend.builder import Builder, Value
     from netc.compiler.backend.target import Target
 
 _FLUSH: Final = 0x8040

@@ -7,7 +7,7 @@ initialisers are kept as text with the scope they stand in.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from netc.compiler.elaborate import known
 from netc.compiler.elaborate.name_mistakes import (
@@ -33,10 +33,10 @@ from netc.grammar import tree
 from netc.grammar.diagnostics import Failure, Related
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from netc.compiler.elaborate.scope import Scope
-    from netc.compiler.elaborate.values import Callable_
+    from netc.compiler.elaborate.values import Callable_, Value
     from netc.grammar.source import Span
 
 
@@ -51,6 +51,7 @@ class Given:
 
 
 Argued = tree.Expr | Operand
+Adapt: TypeAlias = "Callable[[str, Value], Value]"
 
 
 def assign(
@@ -125,8 +126,13 @@ def use_of(primitive: Primitive, given: Given, scope: Scope) -> Use:
     return Use(primitive.name, scope, given.span, arguments, chains, rest)
 
 
-def bind_header(closure: Closure, given: Given, caller: Scope, inner: Scope) -> None:
-    """Bind a definition's parameters in its own scope `inner`, in header order."""
+def bind_header(
+    closure: Closure, given: Given, caller: Scope, inner: Scope, adapt: Adapt | None = None
+) -> None:
+    """Bind a definition's parameters in its own scope `inner`, in header order.
+
+    `adapt` may replace the value of an argument, given its name.
+    """
     parameters = closure.definition.parameters
     names = [parameter.name.name for parameter in parameters]
     found, _ = assign(given, names, names)
@@ -139,15 +145,17 @@ def bind_header(closure: Closure, given: Given, caller: Scope, inner: Scope) -> 
                 raise Failure(_missing(given, parameter, caller))
             argument, scope = parameter.default, inner
         _bind(parameter, argument, scope, inner, given)
+        if adapt is not None and name in inner.values:
+            bound = inner.values[name]
+            assert bound.value is not None
+            inner.values[name] = Bound(adapt(name, bound.value), bound.span, bound.argument)
 
 
 def _missing(given: Given, parameter: tree.Parameter, caller: Scope) -> Missing:
-    related = ()
+    related: tuple[Related, ...] = ()
     if caller.session.is_user(parameter.span):
         related = (Related(parameter.span, "declared here"),)
-    return Missing(
-        span=given.span, related=related, callee=given.callee, name=parameter.name.name
-    )
+    return Missing(span=given.span, related=related, callee=given.callee, name=parameter.name.name)
 
 
 def _bind(
@@ -163,7 +171,11 @@ def _bind(
             operand = evaluated(argument, scope)
             if parameter.shape is not None:
                 operand = match_pattern(parameter, operand, inner, given.callee)
-            inner.values[name] = Bound(operand.value, parameter.name.span)
+            own = scope is inner
+            span = parameter.name.span
+            if operand.declared is not None and not scope.session.is_user(span) and not own:
+                span = operand.declared
+            inner.values[name] = Bound(operand.value, span, None if own else operand.span)
 
 
 def chain(argument: Argued, name: str, scope: Scope) -> Callable_:

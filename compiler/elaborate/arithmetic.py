@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from netc.compiler.elaborate.build import broadcast, elementwise, literal, with_number
+from netc.compiler.elaborate.build import broadcast, elementwise, literal
+from netc.compiler.elaborate.name_mistakes import WrongKind
 from netc.compiler.elaborate.shape_mistakes import BadArithmetic, BroadcastMismatch, EmptyList
 from netc.compiler.elaborate.values import (
     Group,
@@ -25,9 +26,7 @@ from netc.compiler.elaborate.values import (
     show,
     show_shape,
 )
-from netc.compiler.elaborate.name_mistakes import WrongKind
 from netc.compiler.ops.source import constant
-from netc.compiler.ir.types import TypeRuleError
 from netc.grammar.diagnostics import Failure, Related
 
 if TYPE_CHECKING:
@@ -53,10 +52,10 @@ OPERATORS: Final = {
 
 
 def _power(base: float, exponent: float) -> float:
-    result = base**exponent
-    if isinstance(result, complex):
-        raise ValueError("a negative base with a fractional exponent")
-    return result
+    """Kept exact for whole numbers; raises ValueError where the result would be complex."""
+    if isinstance(base, int) and isinstance(exponent, int) and exponent >= 0:
+        return int(base**exponent)
+    return math.pow(base, exponent)
 
 
 FOLD: Final[dict[str, Callable[..., Any]]] = {
@@ -106,7 +105,7 @@ def combine(name: str, operands: Sequence[Operand], scope: Scope, span: Span, te
         return _fold(name, known, span)
     groups = [value for value in values if isinstance(value, Group)]
     if groups:
-        return _distribute(name, operands, groups[0], scope, span, text)
+        return _distribute(name, operands, groups[0], scope, text)
     nodes = [tensor(operand, scope, f"an operand of `{text}`").node for operand in operands]
     _check_shapes(operands, nodes, span, text)
     return Tensor(elementwise(name, *nodes))
@@ -133,7 +132,7 @@ def _fold(name: str, values: Sequence[Known], span: Span) -> Known:
 
 
 def _distribute(
-    name: str, operands: Sequence[Operand], group: Group, scope: Scope, span: Span, text: str
+    name: str, operands: Sequence[Operand], group: Group, scope: Scope, text: str
 ) -> Group:
     """The operation on each part of a group; other operands are scalars or groups of its parts."""
     columns: list[Sequence[Operand]] = []
@@ -157,11 +156,11 @@ def _distribute(
                         found=show(other),
                     )
                 )
-    parts = []
+    applied: list[Node] = []
     for row in zip(*columns, strict=True):
         nodes = [tensor(operand, scope, "an operand").node for operand in row]
-        parts.append(elementwise(name, *nodes))
-    return Group(tuple(parts), group.pattern)
+        applied.append(elementwise(name, *nodes))
+    return Group(tuple(applied), group.pattern)
 
 
 def tensor(operand: Operand, scope: Scope, what: str) -> Tensor:

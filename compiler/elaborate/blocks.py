@@ -8,11 +8,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from netc.compiler.elaborate import known
-from netc.compiler.elaborate.initial import declare_parameter, declare_state
 from netc.compiler.elaborate.arithmetic import tensor
 from netc.compiler.elaborate.build import broadcast
+from netc.compiler.elaborate.initial import declare_parameter, declare_state
 from netc.compiler.elaborate.model import Named
-
 from netc.compiler.elaborate.names import hint
 from netc.compiler.elaborate.net_mistakes import (
     AssertFailed,
@@ -136,8 +135,7 @@ def check(statement: tree.Assert, scope: Scope) -> None:
     expression = statement.value
     if isinstance(expression, tree.Compare):
         sides = [
-            Operand(scope.evaluate(side), side.span)
-            for side in (expression.left, expression.right)
+            Operand(scope.evaluate(side), side.span) for side in (expression.left, expression.right)
         ]
         for side in sides:
             known.known(side, "both sides of an `assert`")

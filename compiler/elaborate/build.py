@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from netc.compiler.elaborate.values import Known
     from netc.compiler.ir.graph import Node
     from netc.compiler.ir.types import Precision
-    from netc.compiler.ops.elementwise import Elementwise
     from netc.compiler.ops.reduce import BatchKind
+    from netc.compiler.ops.scalar import Elementwise
 
 OPS: Final[dict[str, type[Elementwise]]] = {op.name: op for op in ELEMENTWISE}
 

@@ -23,7 +23,8 @@ from netc.compiler.elaborate.name_mistakes import (
 )
 from netc.compiler.elaborate.names import find
 from netc.compiler.elaborate.primitives import PRIMITIVES
-from netc.compiler.elaborate.scope import Bound, Path, Scope
+from netc.compiler.elaborate.scope import Bound, Path, Poisoned, Scope
+from netc.compiler.elaborate.shape_mistakes import OpRefused
 from netc.compiler.elaborate.values import (
     Chain,
     Closure,
@@ -34,7 +35,6 @@ from netc.compiler.elaborate.values import (
     Tensor,
 )
 from netc.compiler.ir.types import TypeRuleError
-from netc.compiler.elaborate.shape_mistakes import OpRefused
 from netc.compiler.ops.contract import Contract
 from netc.grammar import tree
 from netc.grammar.diagnostics import Diagnostic, Failure, Related
@@ -100,7 +100,7 @@ def invoke(found: Callable_, given: Given, scope: Scope) -> Value:
         case Chain():
             return _one(found, given, scope, scope.path)
         case Instance():
-            return _one(found.chain, given, scope, Path(found.name, shared=True))
+            return _instance(found, given, scope)
         case Deferred():
             home = replace(found.scope, filling=scope.filling, path=scope.path)
             return initial_value(found.expression, home)
@@ -117,6 +117,18 @@ def _primitive(found: Primitive, given: Given, scope: Scope) -> Value:
         ) from None
 
 
+def _instance(found: Instance, given: Given, scope: Scope) -> Value:
+    """A layer instance: its parameters have one path wherever it is applied."""
+    try:
+        return _one(found.chain, given, scope, Path(found.name, shared=True))
+    except Failure as failure:
+        diagnostic, session = failure.diagnostic, scope.session
+        if diagnostic.span == given.span or not session.is_user(given.span):
+            raise
+        applied = Related(given.span, f"`{given.callee}` is applied here")
+        raise Failure(replace(diagnostic, related=(applied, *diagnostic.related))) from None
+
+
 def _one(chain: Chain, given: Given, scope: Scope, path: Path) -> Value:
     """A chain takes exactly one value; its parameters are made under `path`."""
     arguments = [argument.value for argument in given.arguments]
@@ -130,6 +142,8 @@ def _one(chain: Chain, given: Given, scope: Scope, path: Path) -> Value:
 
 def _closure(found: Closure, given: Given, scope: Scope) -> Value:
     definition = found.definition
+    if definition in scope.session.broken:
+        raise Poisoned
     _check_kind(definition, given, scope)
     path = scope.path.enter(definition.name.name) if definition.kind == "layer" else scope.path
     inner = Scope(
@@ -145,10 +159,10 @@ def _closure(found: Closure, given: Given, scope: Scope) -> Value:
         bind_header(found, given, scope, inner)
         result = run(definition.body, inner)
     except Failure as failure:
-        raise Failure(_placed(failure.diagnostic, definition, given, scope)) from None
+        raise Failure(placed(failure.diagnostic, definition, given, scope, inner)) from None
     assert result is not None, "every path returns: checked before"
     if definition.kind == "layer" and isinstance(result, Tensor):
-        _record(definition.name.name, path.name, result.node, scope)
+        _record(definition.name.name, path, result.node, scope)
     return result
 
 
@@ -165,33 +179,36 @@ def _check_kind(definition: tree.Definition, given: Given, scope: Scope) -> None
             found, expected = "an optimizer", "it belongs to `optimizer = …` in the train block"
         case _:
             return
-    raise Failure(
-        NotForCalls(span=given.span, name=given.callee, found=found, expected=expected)
-    )
+    raise Failure(NotForCalls(span=given.span, name=given.callee, found=found, expected=expected))
 
 
-def _placed(
-    diagnostic: Diagnostic, definition: tree.Definition, given: Given, scope: Scope
+def placed(
+    diagnostic: Diagnostic, definition: tree.Definition, given: Given, scope: Scope, inner: Scope
 ) -> Diagnostic:
-    """A mistake inside a definition, seen from its call."""
+    """A mistake inside a definition, seen from its call.
+
+    What the prelude finds wrong with a parameter alone is shown at the argument given for it.
+    """
     session = scope.session
     if not session.is_user(given.span) or diagnostic.span == given.span:
         return diagnostic
     if not session.is_user(diagnostic.span):
         origin = Related(diagnostic.span, f"in `{definition.name.name}` of the prelude")
         users = tuple(r for r in diagnostic.related if session.is_user(r.span))
-        return replace(diagnostic, span=given.span, related=(*users, origin))
+        bound = inner.values.get(diagnostic.span.text)
+        span = given.span if bound is None or bound.argument is None else bound.argument
+        return replace(diagnostic, span=span, related=(*users, origin))
     body = definition.span
     inside = body.source is diagnostic.span.source and (
         body.start <= diagnostic.span.start < body.end
     )
-    if inside and len(diagnostic.related) < 2:
+    if inside and len(diagnostic.related) < 3:
         applied = Related(given.span, f"`{given.callee}` is applied here")
         return replace(diagnostic, related=(*diagnostic.related, applied))
     return diagnostic
 
 
-def _record(layer: str, name: str, result: Node, scope: Scope) -> None:
+def _record(layer: str, path: Path, result: Node, scope: Scope) -> None:
     """A line of the summary: own parameters, and the products made for this layer alone."""
     session = scope.session
     macs = 0
@@ -202,14 +219,16 @@ def _record(layer: str, name: str, result: Node, scope: Scope) -> None:
             continue
         session.counted.add(node)
         stack.extend(node.args)
-        if isinstance(node.op, Contract):
-            macs += prod(node.op.sizes(node.args[0].type, node.args[1].type).values())
-    own = sum(
-        prod(stored.shape)
-        for full, stored in session.parameters.items()
-        if full.rpartition(".")[0] == name
-    )
-    before = session.rows.get(name)
+        macs += products(node)
+    own = path.own
+    before = session.rows.get(path.name)
     if before is not None:
         own, macs = before.parameters, before.macs + macs
-    session.rows[name] = LayerRow(name, layer, result.type.shape, own, macs)
+    session.rows[path.name] = LayerRow(path.name, layer, result.type.shape, own, macs)
+
+
+def products(node: Node) -> int:
+    """Multiply-adds of one sample in a node."""
+    if not isinstance(node.op, Contract):
+        return 0
+    return prod(node.op.sizes(node.args[0].type, node.args[1].type).values())

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, assert_never
 
+from netc.compiler.elaborate import known
 from netc.compiler.elaborate.arithmetic import OPERATORS, combine, power
 from netc.compiler.elaborate.blocks import condition
 from netc.compiler.elaborate.calls import call, pipe
@@ -18,7 +19,6 @@ from netc.compiler.elaborate.products import flipped, matmul
 from netc.compiler.elaborate.shape_mistakes import OpRefused
 from netc.compiler.elaborate.values import Operand, Tensor
 from netc.compiler.ir.types import TypeRuleError
-from netc.compiler.elaborate import known
 from netc.grammar import tree
 from netc.grammar.diagnostics import Failure
 
@@ -73,9 +73,7 @@ def _evaluate(expression: tree.Expr, scope: Scope) -> Value:
 
 def operand(expression: tree.Expr, scope: Scope) -> Operand:
     """A value with its place, and the place where its name was bound."""
-    return Operand(
-        scope.evaluate(expression), expression.span, declaration(expression, scope)
-    )
+    return Operand(scope.evaluate(expression), expression.span, declaration(expression, scope))
 
 
 def _call(expression: tree.Call, scope: Scope) -> Value:
@@ -89,9 +87,7 @@ def _call(expression: tree.Call, scope: Scope) -> Value:
     return group(pattern, expression.span, scope)
 
 
-Operations = (
-    tree.Negate | tree.Not | tree.Operation | tree.Compare | tree.Power | tree.Transpose
-)
+Operations = tree.Negate | tree.Not | tree.Operation | tree.Compare | tree.Power | tree.Transpose
 
 
 def _operation(expression: Operations, scope: Scope) -> Value:

@@ -134,7 +134,8 @@ def pick(operand: Operand, x: Node, label: Operand) -> Node:
     if not shape or t.type.shape not in ((), shape[:-1]):
         raise Failure(
             RankMismatch(
-                span=operand.span.to(label.span) if operand.span.source is label.span.source
+                span=operand.span.to(label.span)
+                if operand.span.source is label.span.source
                 else label.span,
                 related=(*known.declared(operand), *known.declared(label)),
                 operation="[…]",
@@ -192,5 +193,3 @@ def stack(items: Sequence[tuple[Operand, Node]], axis: int) -> Node:
             raise _uneven(operand, first, node.type.shape)
         parts.append(reshape(node, (*first[:axis], 1, *first[axis:])))
     return concat(parts, axis)
-
-

@@ -7,6 +7,7 @@ it initialises; the same name in both modes is the same parameter.
 from __future__ import annotations
 
 from dataclasses import replace
+from math import prod
 from typing import TYPE_CHECKING
 
 from netc.compiler.elaborate import known
@@ -42,9 +43,7 @@ def sizes(shape: tree.Shape | None, scope: Scope) -> tuple[int, ...]:
     for axis in shape.axes:
         if isinstance(axis, tree.Rest):
             raise Failure(
-                WrongKind(
-                    span=axis.span, what="a size", expected="a number", found="`..`", hint=""
-                )
+                WrongKind(span=axis.span, what="a size", expected="a number", found="`..`", hint="")
             )
         operand = Operand(scope.evaluate(axis), axis.span)
         result.append(known.size(operand, "a size"))
@@ -60,6 +59,7 @@ def declare_parameter(statement: tree.Param, scope: Scope) -> Tensor:
         initial = _initial(statement.value, statement.name, name, shape, scope)
         place = scope.place(statement.span)
         session.parameters[name] = Stored(name, shape, initial, place)
+        scope.path.own += prod(shape)
     return Tensor(parameter(name, scope))
 
 
@@ -135,9 +135,7 @@ def initial_value(expression: tree.Expr, scope: Scope) -> Value:
             case Deferred(expression=inner, scope=home):
                 return initial_value(inner, replace(home, filling=scope.filling, path=scope.path))
             case Closure(definition=definition) if definition.kind == "init":
-                call = tree.Call(
-                    expression.span, tree.Ident(expression.span, expression.name), ()
-                )
+                call = tree.Call(expression.span, tree.Ident(expression.span, expression.name), ())
                 return scope.evaluate(call)
             case _:
                 pass

@@ -29,9 +29,7 @@ def known(operand: Operand, what: str) -> Known:
     if is_known(operand.value):
         return operand.value
     raise Failure(
-        NotKnown(
-            span=operand.span, related=declared(operand), what=what, found=show(operand.value)
-        )
+        NotKnown(span=operand.span, related=declared(operand), what=what, found=show(operand.value))
     )
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from netc.compiler.ir.graph import Node
     from netc.compiler.ir.types import Precision
     from netc.grammar.source import Source, Span
@@ -65,8 +66,8 @@ class Values:
 class Update:
     """The optimizer applied to one parameter.
 
-    `gradient` is the source node that the optimizer's `g` became (space "gradient", the parameter's
-    name), `objective` of `results` is a source of space "scalar"; `new` is the next parameter value.
+    The optimizer's `g` is the source of space "gradient" with the parameter's name, `objective` one
+    of space "scalar"; `new` is the next value of the parameter.
     """
 
     parameter: str
@@ -108,7 +109,7 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class LayerRow:
-    """One line of the summary: a layer use, its per-sample output shape, parameters, MACs a sample."""
+    """One line of the summary: a layer use, its output shape, own parameters and MACs a sample."""
 
     name: str
     layer: str

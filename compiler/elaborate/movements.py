@@ -1,4 +1,4 @@
-"""Primitives that move elements: reshape, transpose, broadcast, concat, stack, pad, slice, reverse."""
+"""Primitives that move elements without computing, with their operands checked."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from netc.compiler.elaborate.name_mistakes import (
 )
 from netc.compiler.elaborate.net_mistakes import GroupEmpty
 from netc.compiler.elaborate.primitives import PLANNED, PRIMITIVES
-from netc.compiler.elaborate.scope import GroupUse, Path, Poisoned, Scope
+from netc.compiler.elaborate.scope import GroupUse, Path, Poisoned, Scope, Trouble
 from netc.compiler.elaborate.shape_mistakes import NoFan
 from netc.compiler.elaborate.values import (
     Chain,
@@ -74,6 +74,8 @@ def value(name: tree.Name, scope: Scope) -> Value:
         return constant
     if name.name in RUN_SCALARS:
         return Tensor(source("scalar", name.name, (), False, scope.session.precision))
+    if name.name == "macs" and scope.kind == "net":
+        return scope.session.macs
     if name.name in GROUPS:
         return group("*", name.span, scope, least_rank=2 if name.name == "weights" else 0)
     raise _no_value(name, scope)
@@ -140,14 +142,21 @@ def constant_value(constant: tree.Const, module: Module, scope: Scope) -> Known:
         return override
     key = (module, name)
     if key not in session.constants:
-        session.constants[key] = None
+        session.constants[key] = Trouble.UNFINISHED
         inner = Scope(session, module, "const", Path(name), owner=name, site=scope.site)
-        operand = Operand(inner.evaluate(constant.value), constant.value.span)
-        session.constants[key] = known.known(operand, f"the constant `{name}`")
-    result = session.constants[key]
-    if result is None:
-        raise Failure(ConstantCycle(span=constant.name.span, name=name))
-    return result
+        try:
+            operand = Operand(inner.evaluate(constant.value), constant.value.span)
+            session.constants[key] = known.known(operand, f"the constant `{name}`")
+        except (Failure, Poisoned):
+            session.constants[key] = Trouble.FAILED
+            raise
+    match session.constants[key]:
+        case Trouble.UNFINISHED:
+            raise Failure(ConstantCycle(span=constant.name.span, name=name))
+        case Trouble.FAILED:
+            raise Poisoned
+        case result:
+            return result
 
 
 def group(pattern: str, span: Span, scope: Scope, least_rank: int = 0) -> Group:
@@ -158,6 +167,8 @@ def group(pattern: str, span: Span, scope: Scope, least_rank: int = 0) -> Group:
         for name, stored in session.parameters.items()
         if fnmatchcase(name, pattern) and len(stored.shape) >= least_rank
     ]
+    if not names and session.reports:
+        raise Poisoned
     if not names:
         parts = ", ".join(session.parameters) or "none so far"
         raise Failure(GroupEmpty(span=span, pattern=pattern, known=parts))

@@ -15,7 +15,7 @@ class NoNet(Diagnostic):
     slug: ClassVar[str] = "no-net"
     title: ClassVar[str] = "the file has no net"
     label: ClassVar[str] = "nothing to compile"
-    help: ClassVar[str] = "add `net Name { … }`"
+    help: ClassVar[str] = "add `net Name {{ … }}`"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,19 +51,6 @@ class LossShape(Diagnostic):
     help: ClassVar[str] = "sum or average its elements: `sum(…)` or `mean(…)`"
 
     found: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class LossUnbatched(Diagnostic):
-    """`loss` is averaged over the samples.
-
-    A term of parameters or batch statistics is a `penalty`.
-    """
-
-    slug: ClassVar[str] = "loss-not-per-sample"
-    title: ClassVar[str] = "a loss has one value for each sample"
-    label: ClassVar[str] = "this has one value for the whole batch"
-    help: ClassVar[str] = "write `penalty` for a term without samples"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -308,7 +295,7 @@ class UnknownConstant(Diagnostic):
 
 
 @dataclass(frozen=True, kw_only=True)
-class NoTrainableParameter(Diagnostic):
+class NothingToTrain(Diagnostic):
     """An optimizer needs at least one parameter that is not frozen."""
 
     slug: ClassVar[str] = "nothing-to-train"

@@ -62,7 +62,7 @@ def _mismatch(
         expected = "a vector" if pattern.axes else "a scalar"
     flat = expected == "a vector" and len(shape) > 1
     declared = operand.declared
-    role = f"`{declared.text}`" if declared is not None else f"`{parameter.name.name}`"
+    role = f"input `{parameter.name.name if declared is None else declared.text}`"
     return PatternMismatch(
         span=operand.span,
         related=known.declared(operand),

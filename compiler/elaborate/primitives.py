@@ -11,9 +11,8 @@ from netc.compiler.elaborate import draws, known, movements, products, reduction
 from netc.compiler.elaborate.arithmetic import combine, tensor
 from netc.compiler.elaborate.build import OPS, elementwise, with_number
 from netc.compiler.elaborate.name_mistakes import NotSupported
-from netc.compiler.elaborate.scope import Path
-from netc.compiler.elaborate.values import Chain, Group, Operand, Primitive, Tensor, Use
 from netc.compiler.elaborate.scope import Bound
+from netc.compiler.elaborate.values import Chain, Group, Operand, Primitive, Tensor, Use
 from netc.compiler.ir.graph import make
 from netc.compiler.ops.source import Iota
 from netc.grammar import tree
@@ -169,8 +168,10 @@ _FUTURE: Final = (
 )
 
 PLANNED: Final = frozenset(
-    "conv conv1d conv_transpose max_pool avg_pool global_avg_pool depth_max_pool batch_norm "
-    "standardize embedding orthogonal".split()
+    (
+        *("conv", "conv1d", "conv_transpose", "max_pool", "avg_pool", "global_avg_pool"),
+        *("depth_max_pool", "batch_norm", "standardize", "embedding", "orthogonal"),
+    )
 )
 """Names of the prelude to come: a use of one is told apart from a misspelling."""
 

@@ -9,8 +9,8 @@ from netc.compiler.elaborate.arithmetic import combine, tensor
 from netc.compiler.elaborate.build import batch_reduce, elementwise, reshape, with_number
 from netc.compiler.elaborate.name_mistakes import WrongKind
 from netc.compiler.elaborate.values import Group, Tensor, Use
-from netc.compiler.ops.reduce import ReduceKind, reduce
 from netc.compiler.ops.movement import concat
+from netc.compiler.ops.reduce import ReduceKind, reduce
 from netc.compiler.ops.source import source
 from netc.grammar.diagnostics import Failure
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field, replace
+from enum import Enum, auto
 from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
@@ -23,6 +24,13 @@ if TYPE_CHECKING:
     from netc.grammar.tree import Const, Definition, Expr
 
 Kind = Literal["const", "net", "fn", "layer", "init", "optimizer", "train"]
+
+
+class Trouble(Enum):
+    """Why a constant has no value: it is being computed, or a mistake was reported."""
+
+    UNFINISHED = auto()
+    FAILED = auto()
 
 
 class Poisoned(Exception):
@@ -50,13 +58,15 @@ class Module(Protocol):
 class Path:
     """Where layers are applied: the prefix of the names of their parameters.
 
-    A layer's later uses within one path are numbered. `shared` marks an instance, whose parameters
+    A layer's later uses within one path are numbered; `own` counts the elements of the parameters
+    made right here. `shared` marks an instance, whose parameters
     are made at the first application and found again at the next.
     """
 
     name: str
     shared: bool = False
     uses: Counter[str] = field(default_factory=Counter)
+    own: int = 0
 
     def enter(self, layer: str) -> Path:
         self.uses[layer] += 1
@@ -76,10 +86,14 @@ class Path:
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """What a name means: None stands for a value that could not be computed."""
+    """What a name means and where; None stands for a value that could not be computed.
+
+    A parameter of a definition also has the text that the call gave for it.
+    """
 
     value: Value | None
     span: Span
+    argument: Span | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +128,7 @@ class Session:
     states: dict[str, Stored] = field(default_factory=dict)
     nodes: dict[str, Node] = field(default_factory=dict)
     next_states: dict[str, Named] = field(default_factory=dict)
-    constants: dict[tuple[Module, str], Known | None] = field(default_factory=dict)
+    constants: dict[tuple[Module, str], Known | Trouble] = field(default_factory=dict)
     origins: dict[Node, Span] = field(default_factory=dict)
     counted: set[Node] = field(default_factory=set)
     reports: list[Diagnostic] = field(default_factory=list)
@@ -122,6 +136,8 @@ class Session:
     rows: dict[str, LayerRow] = field(default_factory=dict)
     groups: list[GroupUse] = field(default_factory=list)
     paths: dict[str, Path] = field(default_factory=dict)
+    broken: frozenset[Definition] = frozenset()
+    macs: int = 0
 
     def note(self, node: Node, span: Span) -> None:
         """Record `span` as the origin of `node` and of what was made for it."""

@@ -31,6 +31,15 @@ def lower(plan: Plan, registers: int, results: Sequence[str]) -> list[Launch]:
     return [_launch(plan, unit, registers, results) for unit in plan.units]
 
 
+def distinct(launches: Sequence[Launch]) -> dict[str, Launch]:
+    """The first call of each different kernel, by the name of its native function."""
+    named: dict[Kernel, tuple[str, Launch]] = {}
+    for launch in launches:
+        if launch.kernel not in named:
+            named[launch.kernel] = (f"{launch.unit.kind}_{len(named)}", launch)
+    return dict(named.values())
+
+
 def _launch(plan: Plan, unit: Unit, registers: int, results: Sequence[str]) -> Launch:
     writer = Writer(plan)
     match unit.kind:

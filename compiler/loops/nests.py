@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Final
 from netc.compiler.loops.loops import Affine, Count, Mask, Operand
 from netc.compiler.loops.writer import Index, NotAlongLanesError, Writer
 from netc.compiler.ops.contract import Contract
-from netc.compiler.ops.elementwise import Elementwise
 from netc.compiler.ops.movement import Concat, Pad
 from netc.compiler.ops.reduce import BatchReduce, Broadcast, Reduce
+from netc.compiler.ops.scalar import Elementwise
 from netc.compiler.ops.source import Constant, Random, Source
 
 if TYPE_CHECKING:

@@ -28,9 +28,10 @@ from netc.compiler.loops.loops import (
     Store,
     var,
 )
-from netc.compiler.ops.elementwise import Elementwise
+from netc.compiler.ops.elementwise import StopGradient
 from netc.compiler.ops.movement import Reshape, Reverse, Slice, Transpose
 from netc.compiler.ops.reduce import Broadcast, Lift
+from netc.compiler.ops.scalar import Elementwise
 from netc.compiler.ops.source import Constant, Iota, Random, Source, Table
 from netc.compiler.plan.plan import Buffer
 from netc.compiler.plan.storage import row_major, storage
@@ -241,6 +242,8 @@ class Writer:
         """Computes a node that needs no loops of its own."""
         args = node.args
         match node.op:
+            case StopGradient():
+                return self.value(args[0], index)
             case Elementwise() as op:
                 return self.compute(op.name, *(self.value(a, index) for a in args))
             case Constant(value=number):

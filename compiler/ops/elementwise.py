@@ -1,98 +1,29 @@
 """Elementwise ops: one class for each, its meaning in NumPy beside its derivative.
 
-An op has no attributes, so its class is its identity. Operands have equal per-sample shapes
-(broadcasting is explicit); batched and unbatched operands mix, and the result is batched if any is.
 Truth values are 0 and 1; any number but 0 counts as true. In a rule `y` is the op's own result, `g`
 its cotangent, `times` the product of a cotangent and a derivative; None means a derivative of 0.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from math import pi
 from math import sqrt as root
-from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
 
 from netc.compiler.ir.graph import make
-from netc.compiler.ir.op import Op, Sample
-from netc.compiler.ir.types import TensorType, TypeRuleError
-from netc.compiler.ops.source import constant_like, dtype
+from netc.compiler.ops.scalar import Binary, Elementwise, Unary, apply
 from netc.compiler.ops.special import erf_numpy, erfinv_numpy, sigmoid_numpy
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from netc.compiler.ir.graph import Node
-    from netc.compiler.ir.op import Array, Environment, Times
+    from netc.compiler.ir.op import Times
 
-Meaning: TypeAlias = Callable[..., Any]
-UnaryRule: TypeAlias = "staticmethod[[Times, Node, Node, Node], Node | None]"
-BinaryRule: TypeAlias = (
-    "staticmethod[[Times, Node, Node, Node, Node], tuple[Node | None, Node | None]]"
-)
-
-
-class Elementwise(Op):
-    """The form: operands of one shape, a result of that shape, one scalar function."""
-
-    __slots__ = ()
-
-    name: ClassVar[str]
-    arity: ClassVar[int]
-    numpy: ClassVar[Meaning]
-    ranges: ClassVar[tuple[tuple[float, float], ...]] = ((-2.0, 2.0),)
-
-    def __init_subclass__(cls) -> None:
-        super().__init_subclass__()
-        cls.name = cls.word
-
-    def __eq__(self, other: object) -> bool:
-        return type(self) is type(other)
-
-    def __hash__(self) -> int:
-        return hash(type(self))
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}()"
-
-    @classmethod
-    def samples(cls) -> tuple[Sample, ...]:
-        shapes: tuple[tuple[int, ...], ...] = ((), (5,), (3, 4))
-        return tuple(Sample(cls(), (shape,) * cls.arity, cls.ranges) for shape in shapes)
-
-    def infer(self, *types: TensorType) -> TensorType:
-        if len(types) != self.arity:
-            raise TypeRuleError(f"{self.name} takes {self.arity} operands, found {len(types)}")
-        first = types[0]
-        for other in types[1:]:
-            if other.shape != first.shape or other.precision != first.precision:
-                raise TypeRuleError(f"{self.name} of unequal operands {first} and {other}")
-        return TensorType(first.shape, any(t.batched for t in types), first.precision)
-
-    def evaluate(self, env: Environment, node: Node, *args: Array) -> Array:
-        return np.asarray(type(self).numpy(*args), dtype(node.type.precision))
-
-
-class Unary(Elementwise):
-    """y = f(x)."""
-
-    __slots__ = ()
-    arity = 1
-    pull: ClassVar[UnaryRule] = staticmethod(lambda times, g, y, x: None)
-
-    def vjp(self, node: Node, cotangent: Node, times: Times) -> tuple[Node | None, ...]:
-        return (type(self).pull(times, cotangent, node, *node.args),)
-
-
-class Binary(Elementwise):
-    """y = f(a, b)."""
-
-    __slots__ = ()
-    arity = 2
-    pull: ClassVar[BinaryRule] = staticmethod(lambda times, g, y, a, b: (None, None))
-
-    def vjp(self, node: Node, cotangent: Node, times: Times) -> tuple[Node | None, ...]:
-        return type(self).pull(times, cotangent, node, *node.args)
+    OfOne: TypeAlias = Callable[[Node], Node]
+    OfTwo: TypeAlias = Callable[[Node | float, Node | float], Node]
 
 
 # Arithmetic
@@ -126,7 +57,7 @@ class Absorb(Binary):
     """
 
     numpy = staticmethod(lambda a, b: np.where(a == 0, 0, a * b))
-    pull = staticmethod(lambda times, g, y, a, b: (absorb(g, b), absorb(a, g)))
+    pull = staticmethod(lambda times, g, y, a, b: (absorb(g, b), where(eq(a, 0), 0, absorb(g, a))))
 
 
 class Div(Binary):
@@ -383,77 +314,33 @@ class StopGradient(Unary):
 # Builders: operands of equal shapes, or Python numbers that take the shape of the others.
 
 
-def apply(op: Elementwise, *operands: Node | float) -> Node:
-    """`op` of nodes of equal shapes and numbers; at least one operand is a node."""
-    like = next(x for x in operands if not isinstance(x, float | int))
-    return make(
-        op, *(constant_like(x, like) if isinstance(x, float | int) else x for x in operands)
-    )
+def _binary(op: Binary) -> OfTwo:
+    return lambda a, b: apply(op, a, b)
 
 
-def add(a: Node | float, b: Node | float) -> Node:
-    return apply(Add(), a, b)
-
-
-def sub(a: Node | float, b: Node | float) -> Node:
-    return apply(Sub(), a, b)
-
-
-def mul(a: Node | float, b: Node | float) -> Node:
-    return apply(Mul(), a, b)
-
-
-def absorb(a: Node, b: Node) -> Node:
-    return make(Absorb(), a, b)
-
-
-def div(a: Node | float, b: Node | float) -> Node:
-    return apply(Div(), a, b)
-
-
-def power(a: Node | float, b: Node | float) -> Node:
-    return apply(Pow(), a, b)
+def _unary(op: Unary) -> OfOne:
+    return lambda x: make(op, x)
 
 
 def where(condition: Node, a: Node | float, b: Node | float) -> Node:
     return apply(Where(), condition, a, b)
 
 
-def lt(a: Node | float, b: Node | float) -> Node:
-    return apply(Lt(), a, b)
-
-
-def gt(a: Node | float, b: Node | float) -> Node:
-    return apply(Gt(), a, b)
-
-
-def eq(a: Node | float, b: Node | float) -> Node:
-    return apply(Eq(), a, b)
-
-
-def neg(x: Node) -> Node:
-    return make(Neg(), x)
-
-
-def exp(x: Node) -> Node:
-    return make(Exp(), x)
-
-
-def log(x: Node) -> Node:
-    return make(Log(), x)
-
-
-def sign(x: Node) -> Node:
-    return make(Sign(), x)
-
-
-def sin(x: Node) -> Node:
-    return make(Sin(), x)
-
-
-def cos(x: Node) -> Node:
-    return make(Cos(), x)
-
+add: Final[OfTwo] = _binary(Add())
+sub: Final[OfTwo] = _binary(Sub())
+mul: Final[OfTwo] = _binary(Mul())
+div: Final[OfTwo] = _binary(Div())
+absorb: Final[OfTwo] = _binary(Absorb())
+power: Final[OfTwo] = _binary(Pow())
+lt: Final[OfTwo] = _binary(Lt())
+gt: Final[OfTwo] = _binary(Gt())
+eq: Final[OfTwo] = _binary(Eq())
+neg: Final[OfOne] = _unary(Neg())
+exp: Final[OfOne] = _unary(Exp())
+log: Final[OfOne] = _unary(Log())
+sign: Final[OfOne] = _unary(Sign())
+sin: Final[OfOne] = _unary(Sin())
+cos: Final[OfOne] = _unary(Cos())
 
 ELEMENTWISE: Final[tuple[type[Elementwise], ...]] = (
     *(Add, Sub, Mul, Absorb, Div, Neg, Pow, Max, Min),

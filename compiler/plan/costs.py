@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from netc.compiler.ops.elementwise import Elementwise
+from netc.compiler.ops.scalar import Elementwise
 from netc.compiler.ops.source import Constant, Random
 
 if TYPE_CHECKING:

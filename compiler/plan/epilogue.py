@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from netc.compiler.ops.contract import Contract
-from netc.compiler.ops.elementwise import Elementwise
+from netc.compiler.ops.scalar import Elementwise
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

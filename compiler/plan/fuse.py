@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from netc.compiler.ir.graph import users
 from netc.compiler.ops.contract import Contract
-from netc.compiler.ops.elementwise import Elementwise
 from netc.compiler.ops.movement import Concat, Pad, Reshape, Slice, Transpose
 from netc.compiler.ops.reduce import BatchReduce, Broadcast, Lift, Reduce
+from netc.compiler.ops.scalar import Elementwise
 from netc.compiler.ops.source import Constant, Iota, Source, Table
 from netc.compiler.plan import costs
 

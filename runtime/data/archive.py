@@ -33,10 +33,12 @@ _DAMAGED: Final = (
 def read_archive(path: Path) -> dict[str, Array]:
     """Every array of an `.npz` file."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file:  # np.load leaves a damaged file open that it opened itself
+            archive = np.load(file, allow_pickle=False)
             if not isinstance(archive, np.lib.npyio.NpzFile):
                 raise DataError(f"`{path}` holds one array, not an .npz archive of named arrays")
-            return {name: _member(archive, name, path) for name in archive.files}
+            with archive:
+                return {name: _member(archive, name, path) for name in archive.files}
     except _DAMAGED as error:
         raise DataError(f"`{path}` is not a readable .npz file: {error}") from None
     except OSError as error:

@@ -11,7 +11,7 @@ import numpy as np
 
 import netc.grammar
 from netc.compiler.derive.reverse import gradients
-from netc.compiler.elaborate import elaborate
+from netc.compiler.elaborate.program import elaborate
 from netc.compiler.ir.graph import toposort
 from netc.compiler.ir.interpret import evaluate
 from netc.compiler.ir.op import Environment

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
-from netc.compiler.elaborate import elaborate
+from netc.compiler.elaborate.program import elaborate
 from netc.grammar.parser import parse
 from netc.grammar.source import Source
 from tests.prelude.harness import PRELUDE, definitions
@@ -68,3 +69,11 @@ def test_the_whole_prelude_elaborates_in_one_net(precision: str) -> None:
     result = elaborate(parse(Source("all.net", text)), precision=precision, defines={})
     assert result.training.loss is not None
     assert len(result.updates) == len(result.parameters) > 8
+
+
+def test_the_manual_lists_every_definition() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "prelude.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `(\w+)\.net` \| (.*?) (?:\(.*\) )?\|$", text, re.MULTILINE))
+    assert {room: re.findall(r"`(\w+)`", row) for room, row in rows.items()} == {
+        room: [d.name.name for d in definitions(room)] for room in ROOMS
+    }

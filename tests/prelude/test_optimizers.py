@@ -61,7 +61,7 @@ def test_zero_gradients_leave_the_parameter_but_for_decay(name: str) -> None:
 
 def test_quickprop_reaches_the_minimum_of_a_separable_quadratic() -> None:
     text = """
-    net T { input x: [1]; param w: [2] = 0; loss sum([1, 5] * w^2) }
+    net T { input x: [1]; param w: [2] = 0; penalty sum([1, 5] * w^2) }
     train { optimizer = quickprop(growth=100) }
     """
     elaborated = model(text)

@@ -2,7 +2,7 @@
 
 All start from x = n ln 2 + r with |r| <= ln(2)/2 and p = e^r - 1 = r + r^2 P(r), the polynomial P
 being fitted here for the relative error of p (Lawson-weighted least squares at Chebyshev nodes in
-45 digits, coefficients rounded one after the other). Results below the smallest normal number are 0.
+45 digits, coefficients rounded one after the other). Results below the normal numbers are 0.
 """
 
 from __future__ import annotations
@@ -133,17 +133,21 @@ def sigmoid(b: Builder, x: Value) -> Value:
 
 
 def tanh(b: Builder, x: Value) -> Value:
-    """-t / (2 + t) with t = e^(-2|x|) - 1, the rounding error of 2 + t put right to first order.
+    """-t / (2 + t) with t = e^(-2|x|) - 1, both roundings being put right to first order.
 
-    1 / (2 + t) = (1 + tanh) / 2 saves a second division.
+    t carries the error `low`, 2 + t besides the error `error`; 1 / (2 + t) = (1 + tanh) / 2 saves a
+    second division.
     """
     table = TABLES[element_of(x.type)]
     two, half = b.constant(2.0, x.type), b.constant(0.5, x.type)
     shifted, p = reduced(b, at_least(b, b.fmul(b.fabs(x), b.constant(-2.0, x.type)), table.flat))
     s = power_of_two(b, shifted)
-    t = b.fma(s, p, b.fsub(s, b.constant(1.0, x.type)))
+    head = b.fsub(s, b.constant(1.0, x.type))
+    t = b.fma(s, p, head)
+    low = b.fma(s, p, b.fsub(head, t))
     denominator = b.fadd(two, t)
-    error = b.fsub(t, b.fsub(denominator, two))
+    error = b.fadd(b.fsub(t, b.fsub(denominator, two)), low)
     quotient = b.fdiv(b.fneg(t), denominator)
-    share = b.fmul(b.fmul(quotient, error), b.fma(quotient, half, half))
-    return b.copysign(b.fsub(quotient, share), x)
+    share = b.fma(quotient, error, low)
+    inverse = b.fma(quotient, half, half)
+    return b.copysign(b.fma(b.fneg(share), inverse, quotient), x)

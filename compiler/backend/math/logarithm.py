@@ -77,7 +77,7 @@ def log(b: Builder, x: Value) -> Value:
 
 
 def log1p(b: Builder, x: Value) -> Value:
-    """The logarithm of the rounded 1 + x, whose exact error joins t, so that small x enter exactly."""
+    """The logarithm of the rounded 1 + x, whose exact error joins t: small x enter exactly."""
     form = format_of(x)
     one = b.constant(1.0, x.type)
     total, error = two_sum(b, one, x)

@@ -167,7 +167,7 @@ def _multiply(b: Builder, x: Pair, y: Pair) -> Pair:
 def _at_the_ends(b: Builder, x: Value, logarithm: Value) -> Value:
     """log2 of 0 is -inf, of inf is inf, of NaN is NaN."""
     logarithm = select_constant(b, b.fcmp("oeq", x, b.constant(0.0, x.type)), -inf, logarithm)
-    return b.select(b.fcmp("ult", x, b.constant(inf, x.type)), logarithm, x)
+    return b.select(b.fcmp("olt", x, b.constant(inf, x.type)), logarithm, x)
 
 
 def _bounded(b: Builder, x: Value, y: Value, exponent: Value, bound: float) -> Value:

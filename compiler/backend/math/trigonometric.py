@@ -2,8 +2,9 @@
 
 x = n pi/2 + r in double precision for both element types, pi/2 in parts of 33 bits whose products
 with n are exact: full accuracy for |x| <= 2^20; beyond it the argument loses bits, beyond 2^51
-results are only bounded by 1. sin(r) = r + r^3 S(r^2), cos(r) = 1 - r^2/2 + r^4 C(r^2), with S and C fitted
-here for the relative error (Lawson-weighted least squares at Chebyshev nodes in 45 digits).
+results are only bounded by 1. sin(r) = r + r^3 S(r^2), cos(r) = 1 - r^2/2 + r^4 C(r^2), with S
+and C fitted here for the relative error (Lawson-weighted least squares at Chebyshev nodes in 45
+digits).
 """
 
 from __future__ import annotations

@@ -173,9 +173,7 @@ LOSSES: dict[str, tuple[LossCase, ...]] = {
         ),
     ),
     "one_hot": (
-        LossCase(
-            "sum(one_hot(t, 4) * p)", _pick, (_normal, _label), t="class[4]"
-        ),
+        LossCase("sum(one_hot(t, 4) * p)", _pick, (_normal, _label), t="class[4]"),
         LossCase(
             "sum(one_hot(t, 4) * p)",
             lambda p, t: _rows(_pick(p, t)),
@@ -204,7 +202,7 @@ _BCE = "binary_cross_entropy(p, t)"
 LOSS_POINTS: tuple[LossPoint, ...] = (
     LossPoint("cross_entropy(p, t)", (1e4, 0, -1e4, 0), 0, 0, (0, 0, 0, 0)),
     LossPoint("cross_entropy(p, t)", (1e4, 0, -1e4, 0), 2, 2e4, (1, 0, -1, 0)),
-    LossPoint("cross_entropy(p, t)", (40, 0, -np.inf, -np.inf), 0, float(np.exp(-40)), None),
+    LossPoint("cross_entropy(p, t)", (40, 0, -np.inf, -np.inf), 1, 40, (1, -1, 0, 0)),
     LossPoint(_LOGITS, (1e4, -1e4), (1, 0), 0, (0, 0)),
     LossPoint(_LOGITS, (1e4, -1e4), (0, 1), 2e4, (1, -1)),
     LossPoint(_LOGITS, (0,), (1,), log(2), (-0.5,)),

@@ -1,0 +1,250 @@
+"""The net block: ports, bindings, outputs, losses, penalties, metrics, in one mode.
+
+Invariant: each statement is reported on its own; what a failed statement would have bound is
+poisoned, so that nothing that depends on it is reported again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+from netc.compiler.elaborate import known
+from netc.compiler.elaborate.arithmetic import tensor
+from netc.compiler.elaborate.blocks import branch, execute
+from netc.compiler.elaborate.build import elementwise
+from netc.compiler.elaborate.calls import products
+from netc.compiler.elaborate.initial import sizes
+from netc.compiler.elaborate.model import Named, Port, Values
+from netc.compiler.elaborate.name_mistakes import BoundTwice, TooDeep
+from netc.compiler.elaborate.net_mistakes import (
+    GroupEarly,
+    LossShape,
+    MetricShape,
+    PenaltyBatched,
+    PenaltyShape,
+    ReservedMetric,
+)
+from netc.compiler.elaborate.scope import Bound, Path, Poisoned, Scope
+from netc.compiler.elaborate.values import Operand, Tensor, show_shape
+from netc.compiler.elaborate.walk import nested
+from netc.compiler.ir.graph import toposort
+from netc.compiler.ops.reduce import lift
+from netc.compiler.ops.source import source
+from netc.grammar import tree
+from netc.grammar.diagnostics import Failure, Related
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from netc.compiler.elaborate.scope import Module, Session
+    from netc.compiler.ir.graph import Node
+
+
+@dataclass(slots=True)
+class Collected:
+    """What the statements of a net have said so far."""
+
+    scope: Scope
+    ports: list[tuple[str, Port]] = field(default_factory=list)
+    outputs: list[Named] = field(default_factory=list)
+    metrics: list[Named] = field(default_factory=list)
+    losses: list[Node] = field(default_factory=list)
+    penalties: list[Node] = field(default_factory=list)
+    late: list[tree.Statement] = field(default_factory=list)
+
+    def values(self) -> Values:
+        """The result of this mode."""
+        states = tuple(self.scope.session.next_states.values())
+        return Values(
+            tuple(self.outputs),
+            _total(self.losses),
+            _total(self.penalties),
+            tuple(self.metrics),
+            states,
+        )
+
+
+def _total(terms: Sequence[Node]) -> Node | None:
+    if not terms:
+        return None
+    total = terms[0]
+    for term in terms[1:]:
+        total = elementwise("add", total, term)
+    return total
+
+
+def elaborate_net(net: tree.Net, module: Module, session: Session) -> Collected:
+    """All statements of a net in one mode; mistakes go to `session.reports`.
+
+    Penalties and assertions come last, so that groups hold all parameters. Nothing is asserted of
+    a net with mistakes.
+    """
+    session.declared = {name.name: name.span for s in nested(net.body) for name in bound_by(s)}
+    found = Collected(Scope(session, module, "net", Path(""), owner=net.name.name))
+    _run(net.body, found)
+    session.macs = _macs([*(o.node for o in found.outputs), *found.losses])
+    sound = not session.reports
+    for statement in found.late:
+        if sound or isinstance(statement, tree.Penalty):
+            _guarded(statement, found)
+    if sound:
+        _check_groups(session)
+    return found
+
+
+def _run(statements: Sequence[tree.Statement], found: Collected) -> None:
+    for statement in statements:
+        if isinstance(statement, tree.Penalty | tree.Assert):
+            found.late.append(statement)
+        else:
+            _guarded(statement, found)
+
+
+def _guarded(statement: tree.Statement, found: Collected) -> None:
+    """Execute a statement; a mistake is reported and poisons what it would have bound."""
+    session = found.scope.session
+    try:
+        _execute(statement, found)
+    except Failure as failure:
+        session.reports.append(failure.diagnostic)
+    except Poisoned:
+        pass
+    except RecursionError:
+        session.reports.append(TooDeep(span=statement.span))
+    else:
+        return
+    for inner in nested((statement,)):
+        for name in bound_by(inner):
+            found.scope.values.setdefault(name.name, Bound(None, name.span))
+
+
+def _execute(statement: tree.Statement, found: Collected) -> None:
+    scope, session = found.scope, found.scope.session
+    for name in bound_by(statement):
+        _check_free(name, scope)
+    match statement:
+        case tree.IfBlock():
+            _run(branch(statement, scope), found)
+        case tree.Port():
+            _port(statement, found)
+        case tree.Output():
+            _output(statement, found)
+        case tree.Loss():
+            found.losses.append(_loss(statement, scope.at(session.path("loss"))))
+        case tree.Penalty():
+            found.penalties.append(_penalty(statement, scope.at(session.path("penalty"))))
+        case tree.Metric():
+            _metric(statement, found)
+        case tree.Return():
+            raise Poisoned
+        case tree.Instance() if statement.name.name in scope.callables:
+            raise Failure(BoundTwice(span=statement.name.span, name=statement.name.name))
+        case tree.Binding() | tree.Const() | tree.Assign():
+            execute(statement, scope.at(session.path(statement.name.name)))
+        case _:
+            execute(statement, scope)
+
+
+def _check_free(name: tree.Ident, scope: Scope) -> None:
+    bound = scope.values.get(name.name)
+    if bound is not None:
+        related = (Related(bound.span, "bound here first"),)
+        raise Failure(BoundTwice(span=name.span, related=related, name=name.name))
+
+
+def _port(statement: tree.Port, found: Collected) -> None:
+    """An input or target: one value for each sample."""
+    scope, name, declared = found.scope, statement.name.name, statement.type
+    shape = sizes(declared.shape, scope)
+    classes: int | None = None
+    if declared.classes is not None:
+        count = Operand(scope.evaluate(declared.classes), declared.classes.span)
+        classes = known.size(count, "the number of classes")
+    node = source("input", name, shape, True, scope.session.precision)
+    port = Port(name, shape, declared.kind, classes, declared.missing, statement.name.span)
+    found.ports.append((statement.role, port))
+    scope.values[name] = Bound(Tensor(node, classes, declared.missing), statement.name.span)
+    scope.session.note(node, statement.span)
+
+
+def _node(expression: tree.Expr, scope: Scope, what: str) -> Node:
+    operand = Operand(scope.evaluate(expression), expression.span)
+    return tensor(operand, scope, what).node
+
+
+def _output(statement: tree.Output, found: Collected) -> None:
+    name, scope = statement.name, found.scope.at(found.scope.session.path(statement.name.name))
+    for other in found.outputs:
+        if other.name == name.name:
+            related = (Related(other.span, "the first one"),)
+            raise Failure(BoundTwice(span=name.span, related=related, name=name.name))
+    value = statement.value or tree.Name(name.span, name.name)
+    result = scope.evaluate(value)
+    node = tensor(Operand(result, value.span), scope, "an output").node
+    found.outputs.append(Named(name.name, lift(node), name.span))
+    if statement.value is not None:
+        scope.values[name.name] = Bound(result, name.span)
+
+
+def _loss(statement: tree.Loss, scope: Scope) -> Node:
+    node = _node(statement.value, scope, "a loss")
+    span = statement.value.span
+    if node.type.shape:
+        raise Failure(LossShape(span=span, found=show_shape(node.type.shape)))
+    return lift(node)
+
+
+def _penalty(statement: tree.Penalty, scope: Scope) -> Node:
+    node = _node(statement.value, scope, "a penalty")
+    span = statement.value.span
+    if node.type.shape:
+        raise Failure(PenaltyShape(span=span, found=show_shape(node.type.shape)))
+    if node.type.batched:
+        raise Failure(PenaltyBatched(span=span))
+    return node
+
+
+def _metric(statement: tree.Metric, found: Collected) -> None:
+    name, scope = statement.name, found.scope.at(found.scope.session.path(statement.name.name))
+    if name.name in ("loss", "objective"):
+        raise Failure(ReservedMetric(span=name.span, name=name.name))
+    for other in found.metrics:
+        if other.name == name.name:
+            related = (Related(other.span, "the first one"),)
+            raise Failure(BoundTwice(span=name.span, related=related, name=name.name))
+    node = _node(statement.value, scope, "a metric")
+    if node.type.shape:
+        found_shape = show_shape(node.type.shape)
+        raise Failure(MetricShape(span=statement.value.span, found=found_shape))
+    found.metrics.append(Named(name.name, lift(node), name.span))
+
+
+def _macs(roots: Sequence[Node]) -> int:
+    """Multiply-adds of a sample's products."""
+    return sum(products(node) for node in toposort(roots))
+
+
+def _check_groups(session: Session) -> None:
+    """A group in a binding must hold what the whole net would put into it."""
+    for use in session.groups:
+        count = sum(
+            fnmatchcase(name, use.pattern) and len(stored.shape) >= use.least_rank
+            for name, stored in session.parameters.items()
+        )
+        if count != use.count:
+            session.reports.append(
+                GroupEarly(span=use.span, before=str(use.count), after=str(count))
+            )
+
+
+def bound_by(statement: tree.Statement) -> tuple[tree.Ident, ...]:
+    """The value names that a statement binds."""
+    match statement:
+        case tree.Binding() | tree.Const() | tree.Param() | tree.State() | tree.Port():
+            return (statement.name,)
+        case tree.Output(value=value) if value is not None:
+            return (statement.name,)
+        case _:
+            return ()

@@ -1,0 +1,136 @@
+"""Elaboration as a whole: a file's tree becomes a checked `Model`, or a list of diagnostics.
+
+Invariant: the net is elaborated twice, in training and in inference mode, with equal names; all
+independent mistakes are reported at once, in text order.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from netc.compiler.elaborate.calls import apply
+from netc.compiler.elaborate.checks import check_file
+from netc.compiler.elaborate.expressions import evaluate
+from netc.compiler.elaborate.model import Model
+from netc.compiler.elaborate.modules import FileModule
+from netc.compiler.elaborate.names import constant_value, hint
+from netc.compiler.elaborate.net import elaborate_net
+from netc.compiler.elaborate.net_mistakes import NoNet, UnknownConstant
+from netc.compiler.elaborate.scope import Path, Poisoned, Scope, Session
+from netc.compiler.elaborate.train import Training, elaborate_train, freeze, updates
+from netc.grammar import tree
+from netc.grammar.diagnostics import CompileError, Failure
+from netc.grammar.source import Span
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from netc.compiler.elaborate.values import Known
+    from netc.compiler.ir.types import Precision
+    from netc.grammar.diagnostics import Diagnostic
+
+
+def elaborate(
+    file: tree.File,
+    *,
+    precision: Precision = "f32",
+    defines: Mapping[str, int | float | bool | str] | None = None,
+) -> Model:
+    """The checked model of a file with one net; `defines` replace the values of its constants.
+
+    Raises:
+        CompileError: the text breaks a rule of the language; it holds every independent mistake.
+    """
+    reports = list(check_file(file))
+    net = next((item for item in file.items if isinstance(item, tree.Net)), None)
+    if net is None:
+        start = Span(file.source, 0, min(1, len(file.source.text)))
+        raise CompileError((*reports, NoNet(span=start)))
+    module = _module(file, defines or {})
+    reports += _unknown_defines(net, module)
+    broken = frozenset(_broken(file, reports))
+    training, inference = sessions = [
+        Session(file.source, precision, mode, evaluate, apply, broken=broken)
+        for mode in (True, False)
+    ]
+    inference.constants = training.constants
+    _check_constants(module, training)
+    collected = [elaborate_net(net, module, session) for session in sessions]
+    for name, stored in inference.parameters.items():
+        training.parameters.setdefault(name, stored)
+    train = next((item for item in file.items if isinstance(item, tree.Train)), None)
+    rules = Training()
+    if train is not None:
+        metrics = [metric.name for metric in collected[0].metrics]
+        rules = elaborate_train(train, module, training, metrics)
+    parameters = tuple(training.parameters.values())
+    if not training.reports:
+        parameters = freeze(parameters, rules, training)
+        changed = updates(parameters, rules, training)
+    reports += [*training.reports, *inference.reports]
+    if reports:
+        raise CompileError(tuple(_ordered(reports)))
+    ports = collected[0].ports
+    return Model(
+        name=net.name.name,
+        source=file.source,
+        precision=precision,
+        inputs=tuple(port for role, port in ports if role == "input"),
+        targets=tuple(port for role, port in ports if role == "target"),
+        parameters=parameters,
+        states=tuple({**inference.states, **training.states}.values()),
+        training=collected[0].values(),
+        inference=collected[1].values(),
+        updates=changed,
+        scalars=tuple(rules.scalars),
+        settings=rules.settings,
+        layers=tuple(inference.rows.values()),
+        origins={**inference.origins, **training.origins},
+        doc=net.doc,
+    )
+
+
+def _module(file: tree.File, defines: Mapping[str, Known]) -> FileModule:
+    definitions: dict[str, tree.Definition] = {}
+    constants: dict[str, tree.Const] = {}
+    for item in file.items:
+        if isinstance(item, tree.Definition):
+            definitions.setdefault(item.name.name, item)
+        elif isinstance(item, tree.Const):
+            constants.setdefault(item.name.name, item)
+    return FileModule(definitions, constants, dict(defines))
+
+
+def _unknown_defines(net: tree.Net, module: FileModule) -> Iterator[Diagnostic]:
+    for name in module.overrides:
+        if name not in module.values:
+            advice = hint(name, module.values)
+            yield UnknownConstant(span=net.name.span, name=name, hint=advice)
+
+
+def _broken(file: tree.File, reports: Iterable[Diagnostic]) -> Iterator[tree.Definition]:
+    """Definitions with a mistake already: what uses them is not reported again."""
+    places = [report.span.start for report in reports]
+    for item in file.items:
+        if isinstance(item, tree.Definition):
+            span = item.span
+            if any(span.start <= place < span.end for place in places):
+                yield item
+
+
+def _check_constants(module: FileModule, session: Session) -> None:
+    """Evaluate every constant, used or not; a broken one poisons what needs it."""
+    for name, constant in module.values.items():
+        scope = Scope(session, module, "const", Path(name), owner=name)
+        try:
+            constant_value(constant, module, scope)
+        except Failure as failure:
+            session.reports.append(failure.diagnostic)
+        except Poisoned:
+            pass
+
+
+def _ordered(reports: Iterable[Diagnostic]) -> list[Diagnostic]:
+    """Each mistake once, in text order: both modes find the same ones."""
+    unique = {(report.slug, report.span): report for report in reversed(list(reports))}
+    return sorted(unique.values(), key=lambda report: (report.span.start, report.span.end))

@@ -1,0 +1,53 @@
+"""Walks over the syntax tree: statements under compile-time `if`, and the names that are called."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import TYPE_CHECKING
+
+from netc.grammar import tree
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+
+def nested(body: Sequence[tree.Statement]) -> Iterator[tree.Statement]:
+    """Statements in text order, those of both branches of an `if` after it."""
+    for statement in body:
+        yield statement
+        if isinstance(statement, tree.IfBlock):
+            yield from nested(statement.then)
+            yield from nested(statement.otherwise)
+
+
+def parts(node: tree.Tree) -> Iterator[tree.Tree]:
+    """A node and everything below it, iteratively."""
+    stack: list[object] = [node]
+    while stack:
+        top = stack.pop()
+        if isinstance(top, tuple):
+            stack.extend(reversed(top))
+        elif isinstance(top, tree.Tree):
+            yield top
+            stack.extend(reversed([getattr(top, f.name) for f in fields(top)]))
+
+
+def callees(definition: tree.Definition) -> set[str]:
+    """Names that a definition calls or passes on; its own parameters and instances are none."""
+    own = {parameter.name.name for parameter in definition.parameters}
+    called: set[str] = set()
+    for part in parts(definition):
+        match part:
+            case tree.Call(callee=callee):
+                called.add(callee.name)
+            case tree.Pipe(stages=stages):
+                called.update(s.name for s in stages[1:] if isinstance(s, tree.Name))
+            case tree.Argument(value=tree.Name(name=name)):
+                called.add(name)
+            case tree.Parameter(kind=kind, default=tree.Name(name=name)) if kind is not None:
+                called.add(name)
+            case tree.Instance(name=ident):
+                own.add(ident.name)
+            case _:
+                pass
+    return called - own

@@ -1,0 +1,51 @@
+"""The passes in their order, and how they run; observers dump, time and verify between them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from time import perf_counter
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from netc.compiler.passes.expand import expand
+from netc.compiler.passes.fold import fold
+from netc.compiler.passes.simplify import simplify
+from netc.compiler.passes.stabilise import stabilise
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from netc.compiler.ir.graph import Graph
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """A pure function from graph to graph, equal in value."""
+
+    name: str
+    apply: Callable[[Graph], Graph]
+    summary: str
+
+
+Observer: TypeAlias = "Callable[[Pass, Graph, Graph, float], None]"
+"""Called after each pass with the graphs before and after it, and its seconds."""
+
+PASSES: Final = (
+    Pass("fold", fold, "evaluates operations on constants"),
+    Pass("simplify", simplify, "x * 1 → x, products with sums → contractions, …"),
+    # after simplify, which brings formulas into the form that the patterns know
+    Pass("stabilise", stabilise, "log(sum(exp x)) → logsumexp x, log(1 + x) → log1p x, …"),
+    Pass("expand", expand, "logsumexp → max, sum, exp and log"),
+    Pass("tidy", simplify, "simplifies what the passes before made"),
+)
+
+
+def run(graph: Graph, observers: Sequence[Observer] = ()) -> Graph:
+    """The graph after all passes."""
+    for step in PASSES:
+        start = perf_counter()
+        after = step.apply(graph)
+        seconds = perf_counter() - start
+        for observer in observers:
+            observer(step, graph, after, seconds)
+        graph = after
+    return graph

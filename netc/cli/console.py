@@ -1,0 +1,45 @@
+"""What the commands print: results on standard output, everything else on standard error."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from netc.runtime.history import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import IO
+
+
+def note(text: str) -> None:
+    """A remark on standard error."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def print_json(data: Mapping[str, object]) -> None:
+    """One JSON object on one line; numbers that JSON lacks become null."""
+    print(json.dumps(plain(dict(data)), allow_nan=False), flush=True)
+
+
+def scores_text(scores: Mapping[str, object]) -> str:
+    """`loss 0.213  accuracy 0.94`."""
+    return "  ".join(f"{n} {v:.6g}" for n, v in scores.items() if isinstance(v, float))
+
+
+def write_whole(path: Path, write: Callable[[IO[bytes]], None]) -> None:
+    """Writes a file beside its place and renames it: all of it, or nothing."""
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    fresh = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            write(file)
+        fresh.chmod(path.stat().st_mode & 0o777 if path.exists() else 0o644)
+        fresh.replace(path)
+    except BaseException:
+        fresh.unlink(missing_ok=True)
+        raise

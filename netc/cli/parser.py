@@ -1,0 +1,207 @@
+"""The arguments of every subcommand. Nothing heavy is imported before one is chosen."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, ArgumentTypeError, Namespace, RawDescriptionHelpFormatter
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+from netc import __version__
+from netc.stages import FUNCTIONS, STAGES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+_DATA: Final = (
+    "`digits`, a .npz file with arrays named like inputs and targets, a .csv file, "
+    "or a folder with MNIST or CIFAR-10 files"
+)
+
+
+def parse_arguments(arguments: Sequence[str] | None) -> Namespace:
+    """The options of one command; `run` among them is the function that executes it."""
+    return _parser().parse_args(arguments)
+
+
+def _parser() -> ArgumentParser:
+    parser = ArgumentParser(
+        prog="netc",
+        allow_abbrev=False,
+        description="Compiles network specifications (.net) to native training and inference code.",
+    )
+    parser.add_argument("--version", action="version", version=f"netc {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    def add(name: str, module: str, help: str, epilog: str | None = None) -> ArgumentParser:
+        command = commands.add_parser(
+            name,
+            help=help,
+            description=f"{help[0].upper()}{help[1:]}.",
+            epilog=epilog,
+            allow_abbrev=False,
+            formatter_class=RawDescriptionHelpFormatter,
+        )
+        command.set_defaults(run=_runner(module, name))
+        return command
+
+    _check(add("check", "inspect", "check a file and print a table of its layers"))
+    _train(add("train", "train", "train a net and write a run folder", _TRAIN_EPILOG))
+    _eval(add("eval", "score", "measure a trained net on data"))
+    _predict(add("predict", "score", "compute the outputs of a trained net"))
+    _ir(add("ir", "inspect", "print one stage of the compiler"))
+    _fmt(add("fmt", "texts", "print a file in canonical form"))
+    _doc(add("doc", "texts", "print a definition of the prelude with its documentation"))
+    _explain(add("explain", "texts", "explain an error code"))
+    return parser
+
+
+_TRAIN_EPILOG: Final = """\
+exit status: 0 success, 1 a mistake in the text or the data, 2 wrong usage,
+130 after Ctrl-C (the run so far is written first).
+"""
+
+
+def _runner(module: str, name: str) -> Callable[[Namespace], int]:
+    def run(options: Namespace) -> int:
+        command: Callable[[Namespace], int] = getattr(import_module(f"netc.cli.{module}"), name)
+        return command(options)
+
+    return run
+
+
+# -- options of each command -----------------------------------------------------------------------
+
+
+def _check(p: ArgumentParser) -> None:
+    _text(p)
+    _json(p)
+
+
+def _train(p: ArgumentParser) -> None:
+    _text(p)
+    p.add_argument("--data", required=True, metavar="D", help=_DATA)
+    p.add_argument("--val", metavar="D", help="validation data (default: as the train block says)")
+    p.add_argument(
+        "--test", metavar="D", help="test data (default: the official test part, if any)"
+    )
+    p.add_argument("--target", metavar="COLUMN", help="target column of .csv data")
+    p.add_argument("--epochs", type=_at_least(1), metavar="N", help="epochs in all")
+    p.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        type=_assignment,
+        metavar="K=V",
+        dest="changes",
+        help="a number of the train block: lr=0.1, batch=64, patience=3, enc.*.lr=0.01",
+    )
+    p.add_argument("--out", metavar="RUN", help="run folder to write (default: runs/<net>-<time>)")
+    p.add_argument("--resume", metavar="RUN", help="run folder to go on from")
+    p.add_argument("--seed", type=_at_least(0), metavar="N", help="seed of all random numbers")
+    p.add_argument("--quiet", action="store_true", help="no progress on standard error")
+    _threads(p)
+    _json(p)
+
+
+def _eval(p: ArgumentParser) -> None:
+    _text(p)
+    _scored(p)
+    _json(p)
+
+
+def _predict(p: ArgumentParser) -> None:
+    _text(p)
+    _scored(p)
+    p.add_argument("-o", "--output", required=True, metavar="OUT", help="a .npz or .csv file")
+
+
+def _scored(p: ArgumentParser) -> None:
+    p.add_argument("--weights", required=True, metavar="RUN", help="run folder of `netc train`")
+    p.add_argument(
+        "--data", required=True, metavar="D", help=f"{_DATA}; its test part, if it has one"
+    )
+    p.add_argument("--target", metavar="COLUMN", help="target column of .csv data")
+    _threads(p)
+
+
+def _ir(p: ArgumentParser) -> None:
+    _text(p)
+    p.add_argument("--stage", required=True, choices=STAGES, help="how far to compile")
+    p.add_argument("--function", default="step", choices=FUNCTIONS, help="default: step")
+    p.add_argument("--kernel", metavar="K", help="one kernel only")
+
+
+def _fmt(p: ArgumentParser) -> None:
+    p.add_argument("files", nargs="+", metavar="FILE")
+    how = p.add_mutually_exclusive_group()
+    how.add_argument("-w", "--write", action="store_true", help="rewrite the files")
+    how.add_argument("--check", action="store_true", help="only say which files would change")
+
+
+def _doc(p: ArgumentParser) -> None:
+    p.add_argument("name", nargs="?", metavar="NAME", help="without one: all names")
+
+
+def _explain(p: ArgumentParser) -> None:
+    p.add_argument(
+        "code", nargs="?", metavar="CODE", help="as in error[CODE]; without one: all codes"
+    )
+
+
+def _text(p: ArgumentParser) -> None:
+    p.add_argument("file", metavar="FILE", help="the .net file")
+    p.add_argument(
+        "-D",
+        action="append",
+        default=[],
+        type=_assignment,
+        metavar="CONST=VALUE",
+        dest="defines",
+        help="another value for a `const`",
+    )
+    p.add_argument("--precision", choices=("f32", "f64"), help="default: f32")
+
+
+def _threads(p: ArgumentParser) -> None:
+    p.add_argument(
+        "--threads", type=_at_least(1), metavar="N", help="accepted; this release uses one thread"
+    )
+
+
+def _json(p: ArgumentParser) -> None:
+    p.add_argument("--json", action="store_true", help="end standard output with one JSON line")
+
+
+# -- values ----------------------------------------------------------------------------------------
+
+
+def _at_least(least: int) -> Callable[[str], int]:
+    def number(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = least - 1
+        if value < least:
+            raise ArgumentTypeError(f"expected a whole number of at least {least}, found `{text}`")
+        return value
+
+    return number
+
+
+def _assignment(text: str) -> tuple[str, Any]:
+    """`name=value` with a number, `true`, `false` or text."""
+    name, equals, value = text.partition("=")
+    if not (name.strip() and equals and value.strip()):
+        raise ArgumentTypeError(f"expected NAME=VALUE, found `{text}`")
+    return name.strip(), _value(value.strip())
+
+
+def _value(text: str) -> int | float | bool | str:
+    if text in ("true", "false"):
+        return text == "true"
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
