@@ -44,6 +44,9 @@ class Scalars(MutableMapping[str, float]):
     def __setitem__(self, name: str, value: float) -> None:
         self.memory[self._place(name)] = value
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._index
+
     def __delitem__(self, name: str) -> None:
         raise UsageError(f"the run-time number `{name}` cannot be removed")
 

@@ -88,6 +88,7 @@ class Training:
         self._progress = np.zeros(3, np.int64)
         self._order = np.arange(data.samples, dtype=np.int64)
         self._slots = addresses(executable, data, {})
+        executable.spec("train")  # compiled here, so that it counts in no speed
         self._done = 0  # steps of this run
         self._steps_recorded = executable.counters.step - 1
         self._began = perf_counter() - history.seconds

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from netc.compiler.passes.expand import expand
 from netc.compiler.passes.fold import fold
+from netc.compiler.passes.reciprocals import reciprocals
 from netc.compiler.passes.simplify import simplify
 from netc.compiler.passes.stabilise import stabilise
 
@@ -35,6 +36,7 @@ PASSES: Final = (
     # after simplify, which brings formulas into the form that the patterns know
     Pass("stabilise", stabilise, "log(sum(exp x)) → logsumexp x, log(1 + x) → log1p x, …"),
     Pass("expand", expand, "logsumexp → max, sum, exp and log"),
+    Pass("reciprocals", reciprocals, "x / broadcast(d) → x * broadcast(1 / d) in f32"),
     Pass("tidy", simplify, "simplifies what the passes before made"),
 )
 

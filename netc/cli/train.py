@@ -41,9 +41,10 @@ def train(options: Namespace) -> int:
     out = _out_folder(options, model)
     checkpoint.check_writable(out)
     material = _material(options, model, run)
+    if material.validation is not None:
+        changes["validation"] = dict(material.validation)
     history = model.fit(
         dict(material.train),
-        validation=None if material.validation is None else dict(material.validation),
         progress=not options.quiet,
         resume=run is not None,
         **changes,

@@ -163,24 +163,24 @@ def formula(draw: Draw, pool: list[Node]) -> Node:
             return e.power(x, draw(st.sampled_from([0, 1, 2, -1, 0.5])))
 
 
-GROWTH = (formula, formula, unary, unary, binary, binary, binary, choice, reduced, over_batch, lifted, moved, moved,
-          contracted)  # fmt: skip
+OFTEN = (formula, unary, binary, moved)
+GROWTH = (*OFTEN, *OFTEN, binary, choice, reduced, over_batch, lifted, contracted)
 
 
 @st.composite
 def graphs(draw: Draw, *, steps: int = 12) -> Graph:
     """A graph of some operations, with the gradient of one of its values."""
     pool = sources(draw)
-    for _ in range(draw(st.integers(1, steps))):
+    for _ in range(draw(st.integers(steps // 2, steps))):
         try:
             node = draw(st.sampled_from(GROWTH))(draw, [*pool, *pool[-3:] * 3])
         except TypeRuleError:
             continue
         if node.type.size <= 600 and node.type.rank <= 4:
             pool.append(node)
-    roots = [pool[-1]]
+    roots = pool[-4:]
     if draw(st.booleans()):
-        total = reduce_sum(roots[0], tuple(range(roots[0].type.rank)))
+        total = reduce_sum(roots[-1], tuple(range(roots[-1].type.rank)))
         roots += gradients(total, pool[:4])
     return Graph("random", tuple(Output("output", f"o{i}", r) for i, r in enumerate(roots)))
 

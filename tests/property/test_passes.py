@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given, note, settings
 from hypothesis import strategies as st
 
 from netc.compiler.ir.interpret import interpret
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 def same_values(before: Graph, after: Graph, batch: int) -> None:
     """What is finite stays equal within rounding; the rest may only become better."""
+    note(show(before) + show(after))
     env = environment(before, batch)
     found, expected = interpret(after, env), interpret(before, env)
     assert found.keys() == expected.keys()

@@ -1,6 +1,7 @@
 """A small program whose native functions are Python callbacks, to test the runtime by itself.
 
-The net: y = x W + b + s with one state s that every training forward raises by 1/64, loss the sum of
+The net: y = x W + b + s with one state s that training forwards
+move through 0, 1/64, … 7/64, loss the sum of
 squared errors, metric `error` the mean absolute error, plain gradient descent with a step-counting
 optimizer state for each parameter. Numbers: lr, and `pause` (seconds for each step of `train`).
 """
@@ -95,7 +96,7 @@ class FakeProgram:
 
     def _forward(self, c):
         c.output(0)[...] = c.y(training=True)
-        c.s[...] += 1 / 64
+        c.next_state()
 
     def _backward(self, c):
         gradient = c.gradient()
@@ -109,7 +110,7 @@ class FakeProgram:
     def _step(self, c):
         c.report(c.results, training=True)
         gradient = c.gradient()
-        c.s[...] += 1 / 64
+        c.next_state()
         c.apply(gradient)
 
     def _train(self, c):
@@ -117,7 +118,7 @@ class FakeProgram:
         progress = view(c.slot(Slot.PROGRESS), (3,), "i64")
         epochs, limit = c.slot(Slot.RUN_EPOCHS), c.slot(Slot.MAX_STEPS)
         history = view(c.slot(Slot.HISTORY), (epochs, 3), "f64")
-        x, t = c.array(0, (samples, N)), c.array(1, (samples, K))
+        x, t = c.array(0, (samples, N)), c.targets(samples)
         for epoch in range(epochs):
             total, seen = np.zeros(3), 0
             for start in range(0, samples, batch):
@@ -127,7 +128,7 @@ class FakeProgram:
                 results = np.zeros(3)
                 c.report(results, training=True)
                 gradient = c.gradient()
-                c.s[...] += 1 / 64
+                c.next_state()
                 c.apply(gradient)
                 self.steps_seen.append(
                     (c.slot(Slot.STEP) + int(progress[0]), c.slot(Slot.EPOCH) + epoch)
@@ -157,13 +158,20 @@ class Call:
         self.s = self.block("STATES", "s")
         data = [self.slot(Slot.DATA + i) for i in range(2)]
         self.x = self.array(0, (rows, N)) if data[0] else None
-        self.t = self.array(1, (rows, K)) if data[1] else None
+        self.t = self.targets(rows) if data[1] else None
 
     def slot(self, index):
         return int(self.slots[int(index)])
 
     def array(self, index, shape):
         return view(self.slot(Slot.DATA + index), shape, self.program.precision)
+
+    def targets(self, rows):
+        t = self.array(1, (rows, *self.program.manifest.targets[0].shape))
+        return t if t.ndim == 2 else t[:, None]
+
+    def next_state(self):
+        self.s[...] = (self.s + 1 / 64) % (1 / 8)
 
     def output(self, index):
         return self.array(2 + index, (self.slot(Slot.BATCH), K))

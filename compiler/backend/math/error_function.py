@@ -211,7 +211,7 @@ def erfinv(b: Builder, x: Value) -> Value:
     table = INVERSE[element_of(x.type)]
     one = b.constant(1.0, x.type)
     w = b.fneg(log(b, b.fmul(b.fsub(one, x), b.fadd(one, x))))
-    small = b.fma(x, horner(b, w, table.small), x)
+    small = b.copysign(b.fma(x, horner(b, w, table.small), x), x)
     root = b.sqrt(w)
     argument = b.fsub(root, b.constant(table.root, x.type))
     large = horner(b, argument, table.large)

@@ -9,14 +9,13 @@ import numpy as np
 import pytest
 
 from netc.compiler.backend import jit
-from netc.compiler.backend.builder import Builder, Value, define, element_of, module, vector
+from netc.compiler.backend.builder import Builder, Value, define, module, vector
 from netc.compiler.backend.errors import TargetError
 from netc.compiler.backend.float_mode import flushed
 from netc.compiler.backend.math import MATH, as_float
 from netc.compiler.backend.target import target
 
 TARGETS = ("avx512", "avx2", "portable")
-DTYPE = {"f32": np.float32, "f64": np.float64}
 
 
 def loop(name, operands, precision, chosen, lanes, flush=False):
@@ -83,10 +82,11 @@ def chosen_fixture(request):
 
 
 def ulps(found, expected):
-    """Distance of floats from wider reference values, in units of the last place of the result."""
-    exact = expected.astype(np.longdouble)
-    spacing = np.spacing(np.abs(expected).astype(found.dtype)).astype(np.longdouble)
-    return np.abs((found.astype(np.longdouble) - exact) / spacing)
+    """Distance from a reference of higher precision, in units of the last place of the result."""
+    spacing = np.spacing(np.abs(expected).astype(found.dtype))
+    return np.abs(found.astype(expected.dtype) - expected) / spacing
 
 
-__all__ = ["DTYPE", "TARGETS", "element_of", "run", "ulps"]
+@pytest.fixture(name="ulps")
+def ulps_fixture():
+    return ulps

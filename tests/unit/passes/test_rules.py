@@ -207,12 +207,11 @@ def test_fold_evaluates_constants():
 def test_fold_keeps_big_tables_small():
     big = mul(make(Iota(1000, "f32")), 2)
     assert after(fold, big) is big
-    assert after(fold, reduce_sum(big, (0,))) is c(999000) or isinstance(big.op, e.Mul)
+    assert after(fold, reduce_sum(make(Iota(1000, "f32")), (0,))) is c(499500)
 
 
-def value(x: Node, **given: list) -> np.ndarray:
-    arrays = {("input", k): np.array(v, np.float32) for k, v in given.items()}
-    return evaluate([x], Environment(arrays, len(next(iter(given.values())))))[0]
+def value(root: Node, x: list) -> np.ndarray:
+    return evaluate([root], Environment({("input", "x"): np.array(x, np.float32)}, len(x)))[0]
 
 
 def test_expanded_logsumexp_is_right_at_infinity():
@@ -226,7 +225,7 @@ def test_expanded_logsumexp_is_right_at_infinity():
 @pytest.mark.parametrize("z", [-1e4, -200, -20, 0, 20, 200, 1e4])
 def test_stable_forms_at_extremes(z: float):
     sigmoid = make(e.Sigmoid(), X)
-    expected = -max(-z, 0) - np.log1p(np.exp(-abs(z)))
+    expected = np.float32(-max(-z, 0) - np.log1p(np.exp(-abs(z))))
     np.testing.assert_allclose(value(after(run, log(sigmoid)), x=[[z] * 3]), expected, rtol=1e-6)
     mirrored = after(run, log(sub(1, make(e.Sigmoid(), neg(X)))))
     np.testing.assert_allclose(value(mirrored, x=[[z] * 3]), expected, rtol=1e-6)
