@@ -19,6 +19,7 @@ from netc.runtime.evaluate import EVALUATION_BATCH, addresses, evaluation, outpu
 from netc.runtime.executable import Executable, Scalars
 from netc.runtime.fit import Training
 from netc.runtime.history import History
+from netc.runtime.inference import Inference
 from netc.runtime.options import OPTION_NAMES, RunOptions
 from netc.runtime.progress import reporter
 from netc.runtime.split import hold_out
@@ -63,6 +64,7 @@ class Model:
         self._executable.counters.epochs = settings.epochs
         self._executable.counters.steps = settings.max_steps or 1
         self._executable.gradients.guarded(self._need_gradients)
+        self._inference: Inference | None = None
         self._states_before = aligned_bytes(program.manifest.states.size)
         self._batch: Batch | None = None  # what the last training forward was given
         self._gradient_samples = 0  # samples behind `grads`; 0: there are none
@@ -114,9 +116,14 @@ class Model:
         """
         if training:
             return self._training_forward(inputs, named)
-        self._need("infer")
-        batch = self._inputs(inputs, named)
-        return _single(outputs_of(self._executable, "infer", batch))
+        if self._inference is None:
+            self._need("infer")
+            self._inference = Inference(self._executable, self._signature)
+        if not named and len(inputs) == len(self._signature.inputs):
+            found = self._inference(inputs)
+            if found is not None:
+                return found
+        return _single(outputs_of(self._executable, "infer", self._inputs(inputs, named)))
 
     def predict(self, /, *inputs: object, **named: object) -> Outputs:
         """Like `forward` in inference mode, 1024 samples at a time, for data of any length."""

@@ -62,6 +62,10 @@ class Signature:
         """Inputs, then targets: the order of the slots of a call."""
         return self.inputs + self.targets
 
+    def converter(self, name: str) -> Converter:
+        """What checks and converts the arrays of one input or target."""
+        return self._converters[name]
+
     def bind(
         self,
         accepted: Sequence[str],

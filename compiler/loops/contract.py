@@ -268,7 +268,9 @@ def _sample_tiles(product: Product, width: int, groups: Count, first: Affine) ->
 def _row_split(product: Product, width: int) -> list[tuple[int, int]]:
     row = product.tile.row
     extent = 1 if row is None else product.axes.sizes[row]
-    return tiles.split(extent, product.limits.rows[width])
+    most = product.limits.rows[width]
+    main = width == product.limits.vectors
+    return tiles.split(extent, most, most - 1 if main else tiles.ENOUGH_ACCUMULATORS // width)
 
 
 def _sample_tile(

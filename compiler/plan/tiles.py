@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from netc.compiler.ops.contract import Contract
 from netc.compiler.plan.fuse import view_base
@@ -33,6 +33,10 @@ class Limits:
     @property
     def vectors(self) -> int:
         return max(self.rows)
+
+
+ENOUGH_ACCUMULATORS: Final = 16
+"""Twice the eight that hide the latency of two multiply-add units."""
 
 
 def limits(registers: int) -> Limits:
@@ -127,8 +131,14 @@ def _largest(axes: Axes, operand: int) -> str | None:
     return max(free, key=axes.sizes.__getitem__, default=None)
 
 
-def split(extent: int, most: int) -> list[tuple[int, int]]:
-    """`extent` as tiles of at most `most`: (size, count) of two neighbouring sizes, larger first."""
+def split(extent: int, most: int, enough: int = 0) -> list[tuple[int, int]]:
+    """`extent` as tiles of at most `most`: (size, count), larger first.
+
+    One size when a divisor of at least `enough` exists (half the code), else two neighbouring sizes.
+    """
+    exact = [n for n in range(min(most, extent), max(enough, 1) - 1, -1) if extent % n == 0]
+    if enough and exact:
+        return [(exact[0], extent // exact[0])]
     tiles = -(-extent // most)
     small, larger = divmod(extent, tiles)
     parts = [(small + 1, larger), (small, tiles - larger)]

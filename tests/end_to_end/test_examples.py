@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -82,6 +83,7 @@ def test_the_script_that_calls_a_model() -> None:
         text=True,
         timeout=300,
         check=False,
+        env={**os.environ, "PYTHONPATH": str(EXAMPLES.parent)},
     )
     assert run.returncode == 0, run.stderr
     assert "the saved model predicts the same: True" in run.stdout

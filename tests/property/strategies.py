@@ -14,6 +14,7 @@ from netc.compiler.ir.types import TypeRuleError
 from netc.compiler.ops import elementwise as e
 from netc.compiler.ops.contract import contract
 from netc.compiler.ops.movement import (
+    Movement,
     concat,
     pad,
     reshape,
@@ -21,8 +22,8 @@ from netc.compiler.ops.movement import (
     slice_,
     transpose,
 )
-from netc.compiler.ops.reduce import BatchReduce, Reduce, broadcast, lift, reduce_sum
-from netc.compiler.ops.source import Random, Source, constant, source, table
+from netc.compiler.ops.reduce import BatchReduce, Lift, Reduce, broadcast, lift, reduce_sum
+from netc.compiler.ops.source import Constant, Iota, Random, Source, Table, constant, source, table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -194,3 +195,17 @@ def environment(graph: Graph, batch: int, seed: int = 0) -> Environment:
             shape = (batch,) * node.op.batched + node.op.shape
             values[node.op.space, node.op.name] = rng.uniform(-2, 2, shape)
     return Environment(values, batch, seed, 3)
+
+
+def noisy(graph: Graph, env: Environment, seed: int) -> dict:
+    """The results when every rounding errs by up to 1e-12: their spread is what rounding may do."""
+    rng = np.random.default_rng(seed)
+    values: dict[Node, np.ndarray] = {}
+    with np.errstate(all="ignore"):
+        for node in graph.nodes():
+            value = node.op.evaluate(env, node, *(values[a] for a in node.args))
+            exact = isinstance(node.op, Movement | Source | Table | Constant | Iota | Lift)
+            whole = np.all(value == np.rint(value))
+            noise = rng.uniform(-1e-12, 1e-12, value.shape)
+            values[node] = value if exact or whole else value * (1 + noise)
+    return {(o.space, o.name): values[o.node] for o in graph.outputs}

@@ -13,22 +13,25 @@ from netc.compiler.ir.interpret import interpret
 from netc.compiler.ir.verify import verify
 from netc.compiler.ops.text import read, show
 from netc.compiler.passes.pipeline import PASSES, Pass, run
-from tests.property.strategies import environment, graphs
+from tests.property.strategies import environment, graphs, noisy
 
 if TYPE_CHECKING:
     from netc.compiler.ir.graph import Graph
 
 
 def same_values(before: Graph, after: Graph, batch: int) -> None:
-    """What is finite stays equal within rounding; the rest may only become better."""
+    """Equal within the rounding that each value of the original graph is open to itself."""
     note(show(before) + show(after))
     env = environment(before, batch)
     found, expected = interpret(after, env), interpret(before, env)
+    samples = [noisy(before, env, seed) for seed in range(4)]
     assert found.keys() == expected.keys()
     for key, value in expected.items():
-        finite = np.isfinite(value) & (np.abs(value) < 1e6)
-        scale = max(1.0, float(np.max(np.abs(value[finite]), initial=0)))
-        np.testing.assert_allclose(found[key][finite], value[finite], rtol=1e-7, atol=1e-9 * scale)
+        with np.errstate(all="ignore"):
+            spread = np.max([np.abs(sample[key] - value) for sample in samples], axis=0)
+            known = np.isfinite(value) & (spread <= 1e-6 * np.abs(value))
+            error = np.abs(found[key] - value)
+        assert np.all(error[known] <= (20 * spread + 1e-11 * np.abs(value))[known]), key
 
 
 @pytest.mark.parametrize("step", PASSES, ids=lambda p: p.name)
