@@ -12,18 +12,19 @@ from netc.compiler.backend.emit_function import emit_module, layout
 from netc.compiler.backend.target import host_target
 from netc.compiler.backend.target import target as named_target
 from netc.compiler.elaborate import elaborate
-from netc.compiler.functions import function_graph
+from netc.compiler.functions import function_graph, undifferentiated
 from netc.compiler.ir.graph import Graph, Output
 from netc.compiler.ir.interpret import interpret
 from netc.compiler.ir.op import Environment
-from netc.compiler.loops.lower import Launch, distinct, lower
+from netc.compiler.loops.lower import distinct, lower
+from netc.compiler.ops.text import show
 from netc.compiler.passes import pipeline
 from netc.compiler.plan.build import build_plan
 from netc.compiler.plan.memory import place
 from netc.compiler.plan.storage import ELEMENT_BYTES
-from netc.compiler.program import FunctionName, FunctionSpec, Manifest
-from netc.compiler.stages import show_stage
+from netc.compiler.stages import STAGES, Stages, show_stage
 from netc.grammar.parser import parse
+from netc.grammar.show import show as show_tree
 
 if TYPE_CHECKING:
     from netc.compiler.backend.target import Target
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from netc.compiler.ir.op import Array
     from netc.compiler.ir.types import Precision
     from netc.compiler.passes.pipeline import Observer
-    from netc.compiler.plan.plan import Memory, Plan
+    from netc.compiler.program import FunctionName, FunctionSpec, Manifest
     from netc.grammar.source import Source
     from netc.grammar.tree import File
 
@@ -48,28 +49,14 @@ def compile_text(
 ) -> Program:
     """A checked program; its functions become native at first use.
 
-    Raises CompileError with every diagnostic of the text, TargetError for a target that this machine
-    cannot run.
+    Raises CompileError with every diagnostic of the text, TargetError for a target that this
+    machine cannot run.
     """
     tree = parse(source)
     model = elaborate(tree, precision=precision, defines=defines or {})
     chosen = named_target(target) if target else host_target()
     manifest = manifests.manifest(model, chosen.lanes(precision))
     return Program(tree, model, manifest, chosen)
-
-
-@dataclass(slots=True)
-class Stages:
-    """One function at every stage from its graph to LLVM text."""
-
-    graph: Graph
-    simplified: Graph
-    plan: Plan
-    memory: Memory
-    launches: list[Launch]
-    kernels: dict[str, Launch]
-    """Distinct kernels by the name of their native function, with the first call of each."""
-    llvm: str
 
 
 @dataclass(slots=True)
@@ -122,5 +109,14 @@ class Program:
         return interpret(graph, Environment({}, batch=1, seed=seed, step=0))
 
     def show(self, stage: str, function: FunctionName, kernel: str | None = None) -> str:
-        """The text of one stage of one function; see `netc.compiler.stages`."""
-        return show_stage(self, stage, function, kernel)
+        """The text of one stage of one function; `kernel` keeps those whose name contains it.
+
+        Raises ValueError for a stage or kernel that does not exist.
+        """
+        if stage not in STAGES:
+            raise ValueError(f"no stage {stage}; there are {', '.join(STAGES)}")
+        if stage == "ast":
+            return show_tree(self.tree)
+        if stage == "graph":
+            return show(undifferentiated(self.model, function), self.model.origins)
+        return show_stage(self.stages(function), stage, kernel, self.model.origins, self.target)

@@ -1,4 +1,4 @@
-"""Every stage of a compiled function as text: what `netc ir` prints.
+"""One function at every stage from its graph to LLVM text, and the text of each stage.
 
 `ast` is the whole file; the others belong to one function. Where differentiation changes nothing,
 `backward` equals `graph`.
@@ -7,39 +7,51 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from netc.compiler.backend import jit
-from netc.compiler.functions import undifferentiated
 from netc.compiler.loops.text import show_kernel
 from netc.compiler.ops.text import show
 from netc.compiler.plan.text import show_plan
-from netc.grammar.show import show as show_tree
 
 if TYPE_CHECKING:
-    from netc.compiler.driver import Program, Stages
-    from netc.compiler.program import FunctionName
+    from collections.abc import Mapping
+
+    from netc.compiler.backend.target import Target
+    from netc.compiler.ir.graph import Graph, Node
+    from netc.compiler.loops.lower import Launch
+    from netc.compiler.plan.plan import Memory, Plan
 
 STAGES: Final = ("ast", "graph", "backward", "simplified", "fused", "loops", "llvm", "asm")
 
 
-def show_stage(program: Program, stage: str, function: FunctionName, kernel: str | None) -> str:
-    """The text of one stage; `kernel` keeps the kernels whose name contains it.
+@dataclass(slots=True)
+class Stages:
+    """One function at every stage from its graph to LLVM text."""
 
-    Raises ValueError for a stage or kernel that does not exist.
+    graph: Graph
+    simplified: Graph
+    plan: Plan
+    memory: Memory
+    launches: list[Launch]
+    kernels: dict[str, Launch]
+    """Distinct kernels by the name of their native function, with the first call of each."""
+    llvm: str
+
+
+def show_stage(
+    stages: Stages, stage: str, kernel: str | None, origins: Mapping[Node, object], target: Target
+) -> str:
+    """The text of a stage that follows the graph; `kernel` keeps kernels whose name contains it.
+
+    Raises ValueError for a kernel that does not exist.
     """
-    if stage not in STAGES:
-        raise ValueError(f"no stage {stage}; there are {', '.join(STAGES)}")
-    if stage == "ast":
-        return show_tree(program.tree)
-    if stage == "graph":
-        return show(undifferentiated(program.model, function), program.model.origins)
-    stages = program.stages(function)
     match stage:
         case "backward":
-            return show(stages.graph, program.model.origins)
+            return show(stages.graph, origins)
         case "simplified":
-            return show(stages.simplified, program.model.origins)
+            return show(stages.simplified, origins)
         case "fused":
             numbers = {n: f"%{i}" for i, n in enumerate(stages.plan.graph.nodes())}
             return show_plan(stages.plan, stages.memory, numbers) + "\n"
@@ -47,7 +59,7 @@ def show_stage(program: Program, stage: str, function: FunctionName, kernel: str
             return _chosen(_loops(stages), kernel)
         case "llvm":
             return _chosen(_functions(stages.llvm), kernel)
-    return _chosen(_labels(jit.assembly(stages.llvm, program.target)), kernel)
+    return _chosen(_labels(jit.assembly(stages.llvm, target)), kernel)
 
 
 def _chosen(parts: list[tuple[str, str]], kernel: str | None) -> str:
@@ -64,7 +76,8 @@ def _loops(stages: Stages) -> list[tuple[str, str]]:
     parts: list[tuple[str, str]] = []
     for name, launch in stages.kernels.items():
         buffers = [f"{b.region}:{b.name}" for b in launch.buffers]
-        parts.append((name, f"kernel {name}({', '.join(buffers)})\n{show_kernel(launch.kernel, buffers)}"))
+        text = show_kernel(launch.kernel, buffers)
+        parts.append((name, f"kernel {name}({', '.join(buffers)})\n{text}"))
     return parts
 
 

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from netc.runtime.errors import DataError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from netc.compiler.program import PortSpec
 
 Array = NDArray[Any]
@@ -24,6 +26,7 @@ Role = Literal["input", "target"]
 EXACT: Final = {"float32": 2**24, "float64": 2**53}  # integers up to here are exact
 _SINGLE: Final[np.dtype[Any]] = np.dtype(np.float32)
 _DOUBLE: Final[np.dtype[Any]] = np.dtype(np.float64)
+_FIRST_BYTE: Final[Callable[[Any], c_char]] = c_char.from_buffer
 _REFUSED: Final = {
     "O": "Python objects",
     "c": "complex numbers",
@@ -202,6 +205,7 @@ def _place(index: Array) -> str:
 
 def address(array: Array) -> int:
     """The address of the first element of a C-contiguous array."""
-    if array.flags.writeable:
-        return addressof(c_char.from_buffer(array.data))  # a third of the time of `array.ctypes`
-    return int(array.ctypes.data)
+    try:
+        return addressof(_FIRST_BYTE(array))  # a third of the time of `array.ctypes`
+    except TypeError:  # a read-only array
+        return int(array.ctypes.data)

@@ -26,7 +26,7 @@ HUGE_PAGE: Final = 2 << 20
 
 
 def aligned_bytes(size: int) -> NDArray[np.uint8]:
-    """`size` zeroed bytes that start at a multiple of 64; at least one line, so it has an address."""
+    """`size` zeroed bytes from a multiple of 64 on; one line at least, so that there is an address."""
     size = max(size, LINE)
     raw = np.zeros(size + LINE, np.uint8)
     start = -address(raw) % LINE
@@ -123,30 +123,29 @@ class Values(Mapping[str, Array]):
 
 
 class Arena:
-    """Scratch memory of native calls: grows to the largest call so far, on huge pages if large."""
+    """Scratch memory of native calls: grows to the largest call so far, on huge pages if large.
+
+    `address` is aligned to 64 bytes, and to 2 MiB when the arena is large; `grow` may move it.
+    """
+
+    __slots__ = ("_memory", "address", "size")
 
     def __init__(self) -> None:
         self._memory: mmap.mmap | None = None
-        self._size = 0
-        self._address = 0
+        self.size = 0
+        self.address = 0
 
-    def reserve(self, size: int) -> int:
-        """The address of at least `size` bytes, aligned to 64 bytes, or to 2 MiB when large."""
-        if size > self._size or self._memory is None:
-            self._grow(max(size, 1))
-        return self._address
-
-    def _grow(self, size: int) -> None:
+    def grow(self, size: int) -> None:
+        """Makes room for `size` bytes; what was there is lost."""
         large = size >= HUGE_PAGE
         room = size + HUGE_PAGE if large else size  # small maps start at a page
-        self._memory = None  # the old arena goes before the new one comes
+        self._memory, self.size = None, 0  # the old arena goes before the new one comes
         try:
             memory = mmap.mmap(-1, room)
         except (OSError, OverflowError, ValueError) as error:
-            self._size = 0
             raise MemoryError(f"no room for {size:,} bytes of scratch memory: {error}") from error
         if large and hasattr(mmap, "MADV_HUGEPAGE"):
             memory.madvise(mmap.MADV_HUGEPAGE)
         start = addressof(c_char.from_buffer(memory))
-        self._address = start + (-start % HUGE_PAGE if large else 0)
-        self._memory, self._size = memory, size
+        self.address = start + (-start % HUGE_PAGE if large else 0)
+        self._memory, self.size = memory, size

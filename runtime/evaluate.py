@@ -51,7 +51,7 @@ def predictions(executable: Executable, batch: Batch, size: int) -> dict[str, Ar
     """The outputs in inference mode, computed `size` samples at a time."""
     outputs = new_outputs(executable, executable.spec("infer").outputs, batch.samples)
     for rows, data, _ in _chunks(executable, batch, outputs, size):
-        executable.run("infer", rows, data)
+        executable.infer(rows, data)
     return outputs
 
 

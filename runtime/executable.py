@@ -172,7 +172,15 @@ class Executable:
         """
         call = self._calls.get(name) or self._call(name)
         with self._lock:
-            return self._invoke(call, rows, data, states or self.states.address)
+            self._invoke(call, rows, data, states or self.states.address)
+            results: list[float] = call.results.tolist()
+        return results
+
+    def infer(self, rows: int, data: Sequence[int]) -> None:
+        """`run` for the function that has no results."""
+        call = self._calls.get("infer") or self._call("infer")
+        with self._lock:
+            self._invoke(call, rows, data, self.states.address)
 
     def train(self, run: TrainingRun, data: Sequence[int]) -> None:
         """Calls the native training loop; `data` are the addresses of the whole data set."""
@@ -188,10 +196,13 @@ class Executable:
             block[Slot.HISTORY] = address(run.history)
             self._invoke(call, run.batch, data, self.states.address)
 
-    def _invoke(self, call: _Call, rows: int, data: Sequence[int], states: int) -> list[float]:
-        block, counters = call.block, self.counters
+    def _invoke(self, call: _Call, rows: int, data: Sequence[int], states: int) -> None:
+        block, counters, arena = call.block, self.counters, self._arena
+        scratch = call.fixed + call.per_block * -(-rows // self._lanes)
+        if scratch > arena.size:
+            arena.grow(scratch)
         block[_BATCH] = rows
-        block[_ARENA] = self._arena.reserve(call.fixed + call.per_block * -(-rows // self._lanes))
+        block[_ARENA] = arena.address
         block[_STATES] = states
         block[_SEED] = self.seed
         block[_STEP] = counters.step
@@ -200,8 +211,6 @@ class Executable:
         block[_EPOCHS] = counters.epochs
         block[_DATA:] = data
         call.run(call.address)
-        results: list[float] = call.results.tolist()
-        return results
 
     def _call(self, name: FunctionName) -> _Call:
         """The call block of a function, made at its first use."""

@@ -90,7 +90,15 @@ class Training:
         self._slots = addresses(executable, data, {})
         executable.spec("train")  # compiled here, so that it counts in no speed
         self._done = 0  # steps of this run
-        self._steps_recorded = executable.counters.step - 1
+        self._steps_before = executable.counters.step - 1
+        self._next_epoch = history.epochs[-1].epoch + 1 if history.epochs else 1
+        self._chunk_recorded = 0
+        self._by_epoch = (
+            validation is not None
+            or options.restore_best
+            or options.patience is not None
+            or options.stop_change is not None
+        )
         self._began = perf_counter() - history.seconds
         self._interrupted = False
 
@@ -121,36 +129,34 @@ class Training:
     def _plan(self) -> int:
         """Steps to do now; sets the totals that schedules see."""
         options, counters = self._options, self._executable.counters
-        last = self._history.epochs[-1].epoch if self._history.epochs else 0
-        before = counters.step - 1
+        last = self._next_epoch - 1
         limit = options.max_steps
         if limit is not None and last:
-            limit = max(limit - before, 0)  # a resumed run counts its earlier steps
+            limit = max(limit - self._steps_before, 0)  # a resumed run counts its earlier steps
         epochs = options.epochs or last + ceil((limit or 0) / self._per_epoch)
         steps = max(epochs - last, 0) * self._per_epoch
         steps = steps if limit is None else min(steps, limit)
-        counters.epoch = last + 1
-        counters.epochs, counters.steps = max(epochs, 1), max(before + steps, 1)
+        counters.epoch = self._next_epoch
+        counters.epochs, counters.steps = max(epochs, 1), max(self._steps_before + steps, 1)
         return steps
 
     def _loop(self, worker: ThreadPoolExecutor, steps: int) -> Reason:
-        options = self._options
-        by_epoch = self._validation is not None or options.restore_best
-        by_epoch = by_epoch or options.patience is not None or options.stop_change is not None
         while self._done < steps:
             left = steps - self._done
-            rows = self._chunk(worker, 1 if by_epoch else ceil(left / self._per_epoch), left)
-            reason = self._close_epochs(rows)
+            epochs = 1 if self._by_epoch else ceil(left / self._per_epoch)
+            reason = self._chunk(worker, epochs, left)
             if self._interrupted:
                 return "interrupted"
             if reason is not None:
                 return reason
-        return "max_steps" if steps % self._per_epoch or options.epochs is None else "epochs"
+        unlimited = self._options.epochs is None
+        return "max_steps" if unlimited or steps % self._per_epoch else "epochs"
 
-    def _chunk(self, worker: ThreadPoolExecutor, epochs: int, steps: int) -> list[list[float]]:
-        """Runs up to `epochs` epochs and `steps` steps; the results of each epoch."""
+    def _chunk(self, worker: ThreadPoolExecutor, epochs: int, steps: int) -> Reason | None:
+        """Runs up to `epochs` epochs and `steps` steps; the reason to stop after them, if any."""
         history = np.full((epochs, len(self._executable.manifest.results)), np.nan)
         self._progress[:] = 0
+        self._chunk_recorded = 0
         call = TrainingRun(
             samples=self._data.samples,
             batch=self._batch,
@@ -163,51 +169,55 @@ class Training:
         )
         future = worker.submit(self._executable.train, call, self._slots)
         try:
-            self._watch(future)
+            self._watch(future, history)
         finally:
             self._progress[_STOP] = 1
             wait([future])
             done = int(self._progress[_STEPS])
-            self._done += done
             self._executable.counters.step += done
-        complete = int(self._progress[_EPOCHS])
-        cut_short = complete < epochs and not np.isnan(history[complete]).all()
         if done == 0 and not self._interrupted:
             raise RuntimeError("the native training loop made no step")
-        rows: list[list[float]] = history[: complete + int(cut_short)].tolist()
-        return rows
+        complete = int(self._progress[_EPOCHS])
+        cut_short = complete < epochs and not np.isnan(history[complete]).all()
+        reason = self._record(history, complete + int(cut_short), done)
+        self._done += done
+        return reason
 
-    def _watch(self, future: Future[None]) -> None:
+    def _watch(self, future: Future[None], history: NDArray[np.float64]) -> None:
         """Reports progress until the native call has ended."""
         while True:
             try:
                 return future.result(POLL_SECONDS)
             except TimeoutError:
-                self._reporter.steps(self._done + int(self._progress[_STEPS]))
+                complete, steps = int(self._progress[_EPOCHS]), int(self._progress[_STEPS])
+                if not self._by_epoch:  # else the decisions after an epoch need the finished call
+                    self._record(history, complete, steps)
+                self._reporter.steps(self._done + steps)
                 if self._interrupted:
                     self._progress[_STOP] = 1
 
-    def _close_epochs(self, rows: list[list[float]]) -> Reason | None:
-        """Records the epochs of a chunk; the reason to stop, if one of them gives it."""
+    def _record(self, history: NDArray[np.float64], complete: int, steps: int) -> Reason | None:
+        """Takes in the epochs of a chunk up to `complete`; the reason to stop, if one gives it."""
         counters = self._executable.counters
         results = self._executable.manifest.results
-        total, before = counters.step - 1, self._steps_recorded
         reason: Reason | None = None
-        for i, row in enumerate(rows):
+        for i in range(self._chunk_recorded, complete):
+            done = self._done + min((i + 1) * self._per_epoch, steps)
             record = EpochRecord(
-                counters.epoch,
-                min(before + (i + 1) * self._per_epoch, total),
+                self._next_epoch,
+                self._steps_before + done,
                 perf_counter() - self._began,
-                dict(zip(results, row, strict=True)),
+                dict(zip(results, history[i].tolist(), strict=True)),
                 self._validated(),
             )
-            counters.epoch += 1
+            self._next_epoch += 1
             self._history.epochs.append(record)
-            self._reporter.epoch(self._done, record)
+            self._reporter.epoch(done, record)
             reason = self._stopping.observe(record) or reason
             if self._options.restore_best and self._stopping.best_epoch == record.epoch:
                 self._best = Snapshot.of(self._executable)
-        self._steps_recorded = total
+        self._chunk_recorded = max(complete, self._chunk_recorded)
+        counters.epoch = self._next_epoch
         return reason
 
     def _validated(self) -> dict[str, float] | None:

@@ -21,34 +21,37 @@ if TYPE_CHECKING:
 class Inference:
     """Calls `infer` on arrays given in declaration order, one for each input."""
 
-    __slots__ = ("_converters", "_dtype", "_executable", "_names", "_no_targets", "_shapes")
+    __slots__ = ("_converters", "_dtype", "_infer", "_names", "_outputs", "_slots")
 
     def __init__(self, executable: Executable, signature: Signature) -> None:
         manifest = executable.manifest
         given = executable.spec("infer").outputs
-        self._executable = executable
+        first = len(manifest.inputs) + len(manifest.targets)
+        self._infer = executable.infer
         self._dtype = executable.dtype
         self._converters = [signature.converter(name) for name in signature.inputs]
-        self._no_targets = [0] * len(signature.targets)
         self._names = [p.name for p in manifest.outputs if p.name in given]
-        self._shapes = [p.shape if p.name in given else None for p in manifest.outputs]
+        self._outputs = [
+            (first + i, p.shape) for i, p in enumerate(manifest.outputs) if p.name in given
+        ]
+        self._slots = [0] * (first + len(manifest.outputs))
 
     def __call__(self, values: Sequence[object]) -> Array | dict[str, Array] | None:
         """The output, or a dict of several; None when the sample counts differ."""
-        arrays = [convert(v) for convert, v in zip(self._converters, values, strict=True)]
-        samples = len(arrays[0])
-        for array in arrays:
-            if len(array) != samples:
+        slots = self._slots.copy()
+        arrays: list[Array] = []  # keeps converted arrays alive during the call
+        samples = 0
+        for convert, value in zip(self._converters, values):  # noqa: B905 - checked by the caller
+            array = convert(value)
+            if samples and samples != len(array):
                 return None
-        data = [address(a) for a in arrays]
-        data += self._no_targets
+            samples = len(array)
+            slots[len(arrays)] = address(array)
+            arrays.append(array)
         outputs = []
-        for shape in self._shapes:
-            if shape is None:
-                data.append(0)
-            else:
-                output = np.empty((samples, *shape), self._dtype)
-                outputs.append(output)
-                data.append(address(output))
-        self._executable.run("infer", samples, data)
+        for place, shape in self._outputs:
+            output = np.empty((samples, *shape), self._dtype)
+            slots[place] = address(output)
+            outputs.append(output)
+        self._infer(samples, slots)
         return outputs[0] if len(outputs) == 1 else dict(zip(self._names, outputs, strict=True))

@@ -32,6 +32,10 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
     return None
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.name != "test_tiny.py")  # the product first
+
+
 class GoldenMismatch(Exception):
     """A stage shows something else than the file says."""
 

@@ -16,6 +16,7 @@ from netc.grammar.show import show
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from netc.compiler.program import FunctionName
     from netc.grammar.source import Source
 
 
@@ -39,4 +40,20 @@ def error(source: Source) -> str:
     raise AssertionError("the text compiles; no error to show")
 
 
-STAGES: Final[dict[str, Callable[..., str]]] = {"ast": ast, "fmt": fmt, "error": error}
+def graph(source: Source, function: FunctionName) -> str:
+    """The graph of one function, before any pass, with the `.net` line of each node."""
+    from netc.compiler.elaborate import elaborate
+    from netc.compiler.functions import function_graph
+    from netc.compiler.ops.text import show as show_graph
+
+    model = elaborate(parse(source))
+    lines = {node: f"{span.line}: {span.text}" for node, span in model.origins.items()}
+    return show_graph(function_graph(model, function), lines)
+
+
+STAGES: Final[dict[str, Callable[..., str]]] = {
+    "ast": ast,
+    "fmt": fmt,
+    "error": error,
+    "graph": graph,
+}

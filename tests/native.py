@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -13,6 +14,7 @@ from netc.compiler.backend.target import host_target, target
 from netc.compiler.ir.graph import Graph, Space
 from netc.compiler.ir.op import Array, Environment
 from netc.compiler.ir.types import Precision
+from netc.compiler.loops.interpret import run_kernel
 from netc.compiler.loops.lower import distinct, lower
 from netc.compiler.manifest import block
 from netc.compiler.ops.source import Source
@@ -77,6 +79,10 @@ class Native:
         """What `interpret(graph, env)` returns, computed by native code."""
         return _call(self.library.address("netc_step"), self.manifest, self.memory, env)
 
+    def interpreted(self, env: Environment) -> dict[tuple[Space, str], Array]:
+        """The same by the interpreter of kernels, in an arena with the plan's offsets."""
+        return _interpreted(self, env)
+
 
 def _call(address, manifest, memory, env):
     dtype = DTYPE[manifest.precision]
@@ -111,6 +117,54 @@ def _call(address, manifest, memory, env):
     found |= {("result", n): results[i] for i, n in enumerate(manifest.results)}
     del arena
     return found | {k: v.copy() for k, v in views.items()}
+
+
+def _interpreted(native, env):
+    manifest, memory, lanes = native.manifest, native.memory, native.manifest.lanes
+    dtype = np.dtype(DTYPE[manifest.precision])
+    width, blocks = dtype.itemsize, -(-env.batch // lanes)
+    arena = np.full((memory.fixed + memory.per_block * blocks) // width, np.nan, dtype)
+    arrays: dict[tuple[str, str], Array] = {}
+    for space, name, _ in BLOCKS:
+        for value in getattr(manifest, name).values:
+            buffer = np.full(-(-stored_elements(value, width) // lanes) * lanes, np.nan, dtype)
+            arrays[space, value.name] = buffer
+            if (space, value.name) in env.values:
+                _view(buffer, value)[...] = env.values[space, value.name]
+    for port in manifest.inputs:
+        arrays["input", port.name] = env.values["input", port.name].astype(dtype).ravel()
+    for port in manifest.outputs:
+        arrays["output", port.name] = np.full(env.batch * math.prod(port.shape), np.nan, dtype)
+    arrays["result", "results"] = np.full(len(manifest.results), np.nan)
+
+    def array(buffer):
+        if buffer not in memory.offsets:
+            return arrays[buffer.region, buffer.name]
+        start, size = memory.offsets[buffer] // width, buffer.elements
+        if buffer.region == "batch":
+            start, size = memory.fixed // width + start * blocks, size * blocks
+        return arena[start : start + size]
+
+    for launch in native.launches:
+        buffers = [array(b) for b in launch.buffers]
+        run_kernel(launch.kernel, buffers, env, lanes=lanes, precision=manifest.precision)
+    found = {("result", n): arrays["result", "results"][i] for i, n in enumerate(manifest.results)}
+    for port in manifest.outputs:
+        found["output", port.name] = arrays["output", port.name].reshape(env.batch, *port.shape)
+    for space, name, _ in BLOCKS:
+        for value in getattr(manifest, name).values:
+            found[space, value.name] = _view(arrays[space, value.name], value).copy()
+    return found
+
+
+def stored_elements(value, width):
+    """Elements from the first to the last of a value in a persistent block."""
+    last = sum((n - 1) * s for n, s in zip(value.shape, value.strides, strict=True))
+    return last // width + 1
+
+
+def _view(buffer, value):
+    return np.ndarray(value.shape, buffer.dtype, buffer, 0, value.strides)
 
 
 def same_outputs(graph: Graph) -> Sequence[tuple[Space, str]]:

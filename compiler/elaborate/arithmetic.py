@@ -10,9 +10,7 @@ import math
 import operator
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
-
-from netc.compiler.elaborate.build import broadcast, elementwise, literal
+from netc.compiler.elaborate.build import broadcast, elementwise, joint_shape, literal
 from netc.compiler.elaborate.name_mistakes import WrongKind
 from netc.compiler.elaborate.shape_mistakes import BadArithmetic, BroadcastMismatch, EmptyList
 from netc.compiler.elaborate.values import (
@@ -52,10 +50,11 @@ OPERATORS: Final = {
 
 
 def _power(base: float, exponent: float) -> float:
-    """Kept exact for whole numbers; raises ValueError where the result would be complex."""
+    """Exact for whole numbers that a double can hold; ValueError where it would be complex."""
+    result = math.pow(base, exponent)
     if isinstance(base, int) and isinstance(exponent, int) and exponent >= 0:
         return int(base**exponent)
-    return math.pow(base, exponent)
+    return result
 
 
 FOLD: Final[dict[str, Callable[..., Any]]] = {
@@ -120,6 +119,8 @@ def _folds(name: str, values: Sequence[Known]) -> bool:
 def _fold(name: str, values: Sequence[Known], span: Span) -> Known:
     try:
         result: Known = FOLD[name](*values)
+        if is_number(result) and not math.isfinite(result):
+            raise OverflowError
     except ZeroDivisionError:
         reason = "division by zero"
     except OverflowError:
@@ -186,7 +187,7 @@ def _check_shapes(
     shape: tuple[int, ...] = ()
     for index, node in enumerate(nodes):
         try:
-            shape = np.broadcast_shapes(shape, node.type.shape)
+            shape = joint_shape(shape, node.type.shape)
         except ValueError:
             left = next(
                 (i for i in range(index) if not _fit(nodes[i].type.shape, node.type.shape)), 0
@@ -224,7 +225,7 @@ def mismatch(
 
 def _fit(a: tuple[int, ...], b: tuple[int, ...]) -> bool:
     try:
-        np.broadcast_shapes(a, b)
+        joint_shape(a, b)
     except ValueError:
         return False
     return True
@@ -266,7 +267,7 @@ def fitted(operand: Operand, shape: tuple[int, ...], scope: Scope) -> Node | Non
     """A value broadcast to `shape`, or None when it does not fit."""
     node = tensor(operand, scope, "the value").node
     try:
-        if np.broadcast_shapes(node.type.shape, shape) != shape:
+        if joint_shape(node.type.shape, shape) != shape:
             return None
     except ValueError:
         return None

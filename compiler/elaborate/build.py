@@ -28,6 +28,19 @@ if TYPE_CHECKING:
 OPS: Final[dict[str, type[Elementwise]]] = {op.name: op for op in ELEMENTWISE}
 
 
+def joint_shape(*shapes: tuple[int, ...]) -> tuple[int, ...]:
+    """NumPy's broadcast of shapes of any size; raises ValueError when they do not fit."""
+    rank = max(map(len, shapes))
+    padded = [(1,) * (rank - len(shape)) + shape for shape in shapes]
+    joint = []
+    for sizes in zip(*padded, strict=True):
+        larger = {size for size in sizes if size != 1}
+        if len(larger) > 1:
+            raise ValueError(f"sizes {sorted(larger)} meet")
+        joint.append(larger.pop() if larger else 1)
+    return tuple(joint)
+
+
 def literal(value: Known, precision: Precision) -> Node:
     """The constant node of a number, a boolean or a nested list of numbers."""
     if isinstance(value, str):
@@ -58,7 +71,7 @@ def broadcast(x: Node, shape: tuple[int, ...]) -> Node:
 
 def elementwise(name: str, *operands: Node) -> Node:
     """The elementwise op `name` of operands that broadcast together."""
-    shape = np.broadcast_shapes(*(x.type.shape for x in operands))
+    shape = joint_shape(*(x.type.shape for x in operands))
     return make(OPS[name](), *(broadcast(x, shape) for x in operands))
 
 

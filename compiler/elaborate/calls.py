@@ -22,7 +22,7 @@ from netc.compiler.elaborate.name_mistakes import (
     TooMany,
 )
 from netc.compiler.elaborate.names import find
-from netc.compiler.elaborate.primitives import PRIMITIVES
+from netc.compiler.elaborate.primitives import FUTURE
 from netc.compiler.elaborate.scope import Bound, Path, Poisoned, Scope
 from netc.compiler.elaborate.shape_mistakes import OpRefused
 from netc.compiler.elaborate.values import (
@@ -107,7 +107,7 @@ def invoke(found: Callable_, given: Given, scope: Scope) -> Value:
 
 
 def _primitive(found: Primitive, given: Given, scope: Scope) -> Value:
-    if PRIMITIVES[found.name].doc == "Not supported yet.":
+    if found.name in FUTURE:
         raise Failure(NotSupported(span=given.span, what=f"`{found.name}`"))
     try:
         return found.build(use_of(found, given, scope))

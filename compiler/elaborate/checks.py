@@ -16,7 +16,9 @@ from netc.compiler.elaborate.name_mistakes import (
     NumberedLayer,
     PrimitiveRedefined,
     Recursion,
+    UnknownCallable,
 )
+from netc.compiler.elaborate.names import every_callable, hint, unresolved
 from netc.compiler.elaborate.net_mistakes import (
     NoUpdate,
     ReservedArgument,
@@ -24,7 +26,7 @@ from netc.compiler.elaborate.net_mistakes import (
     SeveralTrains,
 )
 from netc.compiler.elaborate.primitives import PRIMITIVES
-from netc.compiler.elaborate.walk import callees, nested
+from netc.compiler.elaborate.walk import callees, calls, nested, own_callables
 from netc.grammar import tree
 from netc.grammar.diagnostics import Related
 from netc.grammar.source import Span
@@ -32,6 +34,7 @@ from netc.grammar.source import Span
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from netc.compiler.elaborate.scope import Module
     from netc.grammar.diagnostics import Diagnostic
 
 _SHARED: Final = (tree.Binding, tree.Const, tree.IfBlock, tree.Assert)
@@ -76,6 +79,18 @@ def check_file(file: tree.File) -> Iterator[Diagnostic]:
             case _:
                 pass
     yield from _recursion(definitions)
+
+
+def unknown_calls(module: Module, file: tree.File) -> Iterator[Diagnostic]:
+    """Calls in definitions, used or not, of what exists nowhere."""
+    for item in file.items:
+        if not isinstance(item, tree.Definition):
+            continue
+        own = own_callables(item)
+        for ident in calls(item):
+            if ident.name not in own and unresolved(ident.name, module):
+                advice = hint(ident.name, [*own, *every_callable(module)])
+                yield UnknownCallable(span=ident.span, name=ident.name, hint=advice)
 
 
 def _items(file: tree.File) -> Iterator[Diagnostic]:

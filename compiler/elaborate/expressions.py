@@ -6,6 +6,7 @@ that the user wrote. Every node made for a user's text gets that text as its ori
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, assert_never
 
 from netc.compiler.elaborate import known
@@ -102,14 +103,22 @@ def _operation(expression: Operations, scope: Scope) -> Value:
             text = expression.operator
             return combine(OPERATORS[text], sides, scope, span, text)
         case tree.Power():
-            base, exponent = operand(expression.base, scope), operand(expression.exponent, scope)
-            return power(base, exponent, scope, span)
+            base = operand(expression.base, scope)
+            still = replace(scope, dials=None) if _is_whole(expression.exponent) else scope
+            return power(base, operand(expression.exponent, still), scope, span)
         case tree.Transpose():
             return flipped(operand(expression.operand, scope), scope)
         case tree.Operation():
             return _run(expression, scope)
         case _:
             assert_never(expression)
+
+
+def _is_whole(exponent: tree.Expr) -> bool:
+    """Whether an exponent is a whole number as written: part of the formula, never a dial."""
+    while isinstance(exponent, tree.Negate):
+        exponent = exponent.operand
+    return isinstance(exponent, tree.Number) and isinstance(exponent.value, int)
 
 
 def _run(expression: tree.Operation, scope: Scope) -> Value:

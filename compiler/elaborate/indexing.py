@@ -16,6 +16,7 @@ from netc.compiler.elaborate.shape_mistakes import (
 from netc.compiler.elaborate.values import Operand, Tensor, is_known, is_number, show_shape
 from netc.compiler.ir.graph import make
 from netc.compiler.ops.movement import concat, slice_
+from netc.compiler.ops.reduce import broadcast as repeated
 from netc.compiler.ops.reduce import reduce
 from netc.compiler.ops.source import Iota, constant
 from netc.grammar import tree
@@ -144,7 +145,7 @@ def pick(operand: Operand, x: Node, label: Operand) -> Node:
             )
         )
     numbers = broadcast(make(Iota(shape[-1], x.type.precision)), shape)
-    labels = broadcast(reshape(t, (*t.type.shape, 1)), shape)
+    labels = repeated(t, shape, tuple(range(t.type.rank)))
     hit = elementwise("eq", numbers, labels)
     zero = constant(0, (), x.type.precision)
     return reduce("sum", elementwise("where", hit, x, zero), (len(shape) - 1,))

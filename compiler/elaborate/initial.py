@@ -129,6 +129,10 @@ def initial_node(operand: Operand, name: str, shape: tuple[int, ...], scope: Sco
 
 def initial_value(expression: tree.Expr, scope: Scope) -> Value:
     """An expression where a parameter is made: a bare name may be an initialiser."""
+    if isinstance(expression, tree.If):
+        chosen = Operand(scope.evaluate(expression.condition), expression.condition.span)
+        holds = known.boolean(chosen, "the condition of `if`")
+        return initial_value(expression.then if holds else expression.otherwise, scope)
     if isinstance(expression, tree.Name) and expression.name not in scope.values:
         found = lookup(expression.name, scope)
         match found:

@@ -5,7 +5,7 @@ Invariant: a value of another kind, or one known only at run time, is a `Failure
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from netc.compiler.elaborate.name_mistakes import WrongKind
 from netc.compiler.elaborate.shape_mistakes import AxisRange, NotASize, NotKnown
@@ -22,6 +22,9 @@ from netc.grammar.diagnostics import Failure, Related
 
 if TYPE_CHECKING:
     from netc.compiler.elaborate.values import Known, Number
+
+
+_LARGEST: Final = 10**12
 
 
 def known(operand: Operand, what: str) -> Known:
@@ -69,7 +72,7 @@ def integer(operand: Operand, what: str) -> int:
 def size(operand: Operand, what: str, least: int = 1) -> int:
     """A whole number of at least `least`."""
     value = known(operand, what)
-    if not is_number(value) or not float(value).is_integer() or value < least:
+    if not is_number(value) or not float(value).is_integer() or not least <= value <= _LARGEST:
         raise Failure(
             NotASize(
                 span=operand.span,
@@ -77,6 +80,7 @@ def size(operand: Operand, what: str, least: int = 1) -> int:
                 what=what,
                 found=show(value),
                 least=str(least),
+                reason="too large" if is_number(value) and value > _LARGEST else "not a size",
             )
         )
     return int(value)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from math import prod
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from netc.compiler.elaborate import build, known
 from netc.compiler.elaborate.arithmetic import mismatch, tensor
 from netc.compiler.elaborate.indexing import stack as stacked
@@ -60,7 +58,7 @@ def broadcast(use: Use) -> Value:
     x = operand(use)
     shape = known.shape(use.arguments["shape"], "the shape")
     try:
-        fits = np.broadcast_shapes(x.type.shape, shape) == shape
+        fits = build.joint_shape(x.type.shape, shape) == shape
     except ValueError:
         fits = False
     if not fits:

@@ -41,7 +41,7 @@ from netc.grammar.diagnostics import Failure, Related
 from netc.grammar.suggest import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from netc.compiler.elaborate.scope import Module
     from netc.compiler.elaborate.values import Callable_, Known, Value
@@ -74,6 +74,8 @@ def value(name: tree.Name, scope: Scope) -> Value:
         return constant
     if name.name in RUN_SCALARS:
         return Tensor(source("scalar", name.name, (), False, scope.session.precision))
+    if name.name in ("objective", "memory") and scope.kind == "net":
+        raise Failure(NotSupported(span=name.span, what=f"`{name.name}`"))
     if name.name == "macs" and scope.kind == "net":
         return scope.session.macs
     if name.name in GROUPS:
@@ -106,7 +108,7 @@ def _no_value(name: tree.Name, scope: Scope) -> Failure:
     found = lookup(name.name, scope)
     if found is not None:
         what = describe(found)
-        advice = f"call it: `{name.name}(…)`" if what in ("a function", "a layer") else ""
+        advice = "" if what == "an optimizer" else f"call it: `{name.name}(…)`"
         return Failure(NotAValue(span=name.span, name=name.name, found=what, hint=advice))
     candidates = [*scope.values, *scope.module.constants(), *RUN_SCALARS, *GROUPS]
     return Failure(UnknownName(span=name.span, name=name.name, hint=hint(name.name, candidates)))
@@ -220,12 +222,22 @@ def find(name: str, span: Span, scope: Scope) -> Callable_:
         raise Failure(NotCallable(span=span, name=name))
     if name in PLANNED:
         raise Failure(NotSupported(span=span, what=f"`{name}`"))
-    candidates = [*scope.callables, *PRIMITIVES]
-    module: Module | None = scope.module
-    while module is not None:
-        candidates.extend(module.names())
-        module = module.below
-    raise Failure(UnknownCallable(span=span, name=name, hint=hint(name, candidates)))
+    advice = hint(name, [*scope.callables, *every_callable(scope.module)])
+    raise Failure(UnknownCallable(span=span, name=name, hint=advice))
+
+
+def every_callable(module: Module) -> Iterator[str]:
+    """The names of all definitions that a module sees, and of the primitives."""
+    below: Module | None = module
+    while below is not None:
+        yield from below.names()
+        below = below.below
+    yield from PRIMITIVES
+
+
+def unresolved(name: str, module: Module) -> bool:
+    """Whether no definition, primitive, group or planned name is called so."""
+    return name not in (*every_callable(module), *PLANNED, *GROUPS)
 
 
 def describe(found: Callable_) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from netc.compiler.elaborate.calls import apply
-from netc.compiler.elaborate.checks import check_file
+from netc.compiler.elaborate.checks import check_file, unknown_calls
 from netc.compiler.elaborate.expressions import evaluate
 from netc.compiler.elaborate.model import Model
 from netc.compiler.elaborate.modules import FileModule
@@ -17,7 +17,9 @@ from netc.compiler.elaborate.names import constant_value, hint
 from netc.compiler.elaborate.net import elaborate_net
 from netc.compiler.elaborate.net_mistakes import NoNet, UnknownConstant
 from netc.compiler.elaborate.scope import Path, Poisoned, Scope, Session
-from netc.compiler.elaborate.train import Training, elaborate_train, freeze, updates
+from netc.compiler.elaborate.shape_mistakes import ShapeConflict
+from netc.compiler.elaborate.train import Training, elaborate_train, freeze, updates_of
+from netc.compiler.elaborate.values import show_shape
 from netc.grammar import tree
 from netc.grammar.diagnostics import CompileError, Failure
 from netc.grammar.source import Span
@@ -25,6 +27,8 @@ from netc.grammar.source import Span
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from netc.compiler.elaborate.model import Stored, Update
+    from netc.compiler.elaborate.net import Collected
     from netc.compiler.elaborate.values import Known
     from netc.compiler.ir.types import Precision
     from netc.grammar.diagnostics import Diagnostic
@@ -41,53 +45,76 @@ def elaborate(
     Raises:
         CompileError: the text breaks a rule of the language; it holds every independent mistake.
     """
-    reports = list(check_file(file))
-    net = next((item for item in file.items if isinstance(item, tree.Net)), None)
-    if net is None:
-        start = Span(file.source, 0, min(1, len(file.source.text)))
-        raise CompileError((*reports, NoNet(span=start)))
     module = _module(file, defines or {})
-    reports += _unknown_defines(net, module)
+    net, reports = _static(file, module)
     broken = frozenset(_broken(file, reports))
-    training, inference = sessions = [
+    training, inference = (
         Session(file.source, precision, mode, evaluate, apply, broken=broken)
         for mode in (True, False)
-    ]
+    )
     inference.constants = training.constants
     _check_constants(module, training)
-    collected = [elaborate_net(net, module, session) for session in sessions]
-    for name, stored in inference.parameters.items():
-        training.parameters.setdefault(name, stored)
-    train = next((item for item in file.items if isinstance(item, tree.Train)), None)
-    rules = Training()
-    if train is not None:
-        metrics = [metric.name for metric in collected[0].metrics]
-        rules = elaborate_train(train, module, training, metrics)
-    parameters = tuple(training.parameters.values())
-    if not training.reports:
-        parameters = freeze(parameters, rules, training)
-        changed = updates(parameters, rules, training)
+    modes = elaborate_net(net, module, training), elaborate_net(net, module, inference)
+    _merge_parameters(training, inference)
+    rules, parameters, updates = _trained(file, module, modes[0])
     reports += [*training.reports, *inference.reports]
     if reports:
         raise CompileError(tuple(_ordered(reports)))
-    ports = collected[0].ports
     return Model(
         name=net.name.name,
         source=file.source,
         precision=precision,
-        inputs=tuple(port for role, port in ports if role == "input"),
-        targets=tuple(port for role, port in ports if role == "target"),
+        inputs=tuple(port for role, port in modes[0].ports if role == "input"),
+        targets=tuple(port for role, port in modes[0].ports if role == "target"),
         parameters=parameters,
         states=tuple({**inference.states, **training.states}.values()),
-        training=collected[0].values(),
-        inference=collected[1].values(),
-        updates=changed,
+        training=modes[0].values(),
+        inference=modes[1].values(),
+        updates=updates,
         scalars=tuple(rules.scalars),
         settings=rules.settings,
         layers=tuple(inference.rows.values()),
         origins={**inference.origins, **training.origins},
         doc=net.doc,
     )
+
+
+def _static(file: tree.File, module: FileModule) -> tuple[tree.Net, list[Diagnostic]]:
+    """The file's net, and what can be reported before evaluating anything."""
+    reports = list(check_file(file))
+    net = next((item for item in file.items if isinstance(item, tree.Net)), None)
+    if net is None:
+        start = Span(file.source, 0, min(1, len(file.source.text)))
+        raise CompileError((*reports, NoNet(span=start)))
+    reports += _unknown_defines(net, module)
+    reports += unknown_calls(module, file)
+    return net, reports
+
+
+def _merge_parameters(training: Session, inference: Session) -> None:
+    """One list of parameters: a name has one shape in both modes."""
+    for name, stored in inference.parameters.items():
+        other = training.parameters.setdefault(name, stored)
+        if other.shape != stored.shape:
+            old, new = show_shape(other.shape), show_shape(stored.shape)
+            conflict = ShapeConflict(span=stored.span, name=name, old=old, new=new)
+            training.reports.append(conflict)
+
+
+def _trained(
+    file: tree.File, module: FileModule, net: Collected
+) -> tuple[Training, tuple[Stored, ...], tuple[Update, ...]]:
+    """The train block, the parameters with those frozen marked, and their updates."""
+    session = net.scope.session
+    train = next((item for item in file.items if isinstance(item, tree.Train)), None)
+    stored = tuple(session.parameters.values())
+    if train is None:
+        return Training(), stored, ()
+    rules = elaborate_train(train, module, session, [metric.name for metric in net.metrics])
+    if session.reports:
+        return rules, stored, ()
+    stored = freeze(stored, rules, session)
+    return rules, stored, updates_of(stored, rules, session)
 
 
 def _module(file: tree.File, defines: Mapping[str, Known]) -> FileModule:

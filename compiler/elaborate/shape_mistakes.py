@@ -132,11 +132,12 @@ class NotASize(Diagnostic):
 
     slug: ClassVar[str] = "not-a-size"
     title: ClassVar[str] = "{what} must be a whole number of at least {least}, found {found}"
-    label: ClassVar[str] = "not a size"
+    label: ClassVar[str] = "{reason}"
 
     what: str
     found: str
     least: str
+    reason: str = "not a size"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -223,7 +223,9 @@ def _empty(pattern: str, span: Span, stored: Iterable[Stored]) -> GroupEmpty:
     return GroupEmpty(span=span, pattern=pattern, known=names)
 
 
-def updates(parameters: Iterable[Stored], found: Training, session: Session) -> tuple[Update, ...]:
+def updates_of(
+    parameters: Iterable[Stored], found: Training, session: Session
+) -> tuple[Update, ...]:
     """One update for each parameter that is not frozen; groups win over the default."""
     stored = [p for p in parameters if not p.frozen]
     if not found.rules:

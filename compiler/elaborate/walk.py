@@ -32,22 +32,35 @@ def parts(node: tree.Tree) -> Iterator[tree.Tree]:
             stack.extend(reversed([getattr(top, f.name) for f in fields(top)]))
 
 
-def callees(definition: tree.Definition) -> set[str]:
-    """Names that a definition calls or passes on; its own parameters and instances are none."""
+def own_callables(definition: tree.Definition) -> set[str]:
+    """Names that mean something of the definition's own where they are called."""
     own = {parameter.name.name for parameter in definition.parameters}
-    called: set[str] = set()
+    return own | {part.name.name for part in parts(definition) if isinstance(part, tree.Instance)}
+
+
+def calls(definition: tree.Definition) -> Iterator[tree.Ident]:
+    """What a definition certainly calls: before a bracket, or on the right of a pipe."""
     for part in parts(definition):
         match part:
             case tree.Call(callee=callee):
-                called.add(callee.name)
+                yield callee
             case tree.Pipe(stages=stages):
-                called.update(s.name for s in stages[1:] if isinstance(s, tree.Name))
+                for stage in stages[1:]:
+                    if isinstance(stage, tree.Name):
+                        yield tree.Ident(stage.span, stage.name)
+            case _:
+                pass
+
+
+def callees(definition: tree.Definition) -> set[str]:
+    """Names that a definition calls or passes on; its own parameters and instances are none."""
+    called = {ident.name for ident in calls(definition)}
+    for part in parts(definition):
+        match part:
             case tree.Argument(value=tree.Name(name=name)):
                 called.add(name)
             case tree.Parameter(kind=kind, default=tree.Name(name=name)) if kind is not None:
                 called.add(name)
-            case tree.Instance(name=ident):
-                own.add(ident.name)
             case _:
                 pass
-    return called - own
+    return called - own_callables(definition)

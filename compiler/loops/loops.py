@@ -252,11 +252,12 @@ Statement = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Kernel:
     """A loop nest over `buffers` numbered buffers; buffers -1, -2 … are stack tiles.
 
-    `scratch` gives the number of elements of each stack tile. Equal kernels are one native function.
+    `scratch` gives the number of elements of each stack tile. One kernel is one native function,
+    however often it is called.
     """
 
     body: tuple[Statement, ...]

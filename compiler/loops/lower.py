@@ -1,4 +1,7 @@
-"""One unit of a plan → one kernel, and the buffers it is called with."""
+"""One unit of a plan → one kernel, and the buffers it is called with.
+
+Units of the same structure (a deep net's layers) are lowered once and share their kernel.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from netc.compiler.loops.border import write_copy, write_pack, write_results, wr
 from netc.compiler.loops.contract import write_contract
 from netc.compiler.loops.loops import Kernel
 from netc.compiler.loops.nests import write_nests
+from netc.compiler.loops.signature import Signature, signature
 from netc.compiler.loops.writer import Writer
 from netc.compiler.plan.plan import Buffer
 
@@ -28,7 +32,25 @@ class Launch:
 
 def lower(plan: Plan, registers: int, results: Sequence[str]) -> list[Launch]:
     """All kernels of a function in order. `results` are the program's result names in order."""
-    return [_launch(plan, unit, registers, results) for unit in plan.units]
+    known: dict[object, tuple[Kernel, tuple[int, ...]]] = {}
+    launches: list[Launch] = []
+    for unit in plan.units:
+        found = signature(plan, unit)
+        if found is None:
+            launches.append(_launch(plan, unit, registers, results))
+            continue
+        if found.key not in known:
+            launch = _launch(plan, unit, registers, results)
+            known[found.key] = launch.kernel, _numbers(launch, found)
+        kernel, numbers = known[found.key]
+        launches.append(Launch(kernel, tuple(found.buffers[n] for n in numbers), unit))
+    return launches
+
+
+def _numbers(launch: Launch, found: Signature) -> tuple[int, ...]:
+    """Which of the unit's buffers each buffer of the kernel is."""
+    place = {buffer: n for n, buffer in enumerate(found.buffers)}
+    return tuple(place[buffer] for buffer in launch.buffers)
 
 
 def distinct(launches: Sequence[Launch]) -> dict[str, Launch]:

@@ -178,12 +178,17 @@ class Random(SourceForm):
     def evaluate(self, env: Environment, node: Node, *args: Array) -> Array:
         element = np.arange(prod(self.shape), dtype=np.uint64)[None, :]
         sample = np.arange(env.batch if self.batched else 1, dtype=np.uint64)[:, None]
-        seed, step = env.seed & (1 << 64) - 1, env.step & (1 << 64) - 1
-        key = (seed & 0xFFFFFFFF, crc32(self.path.encode()) ^ seed >> 32)
-        word = philox(element, sample, step & 0xFFFFFFFF, step >> 32, key)
-        unit = ((word >> np.uint64(9)).astype(np.float64) + 0.5) / 2**23
         shape = (sample.size, *self.shape) if self.batched else self.shape
+        unit = uniform(element, sample, env, self.path)
         return unit.reshape(shape).astype(dtype(self.precision))
+
+
+def uniform(element: Words, sample: Words, env: Environment, path: str) -> NDArray[np.float64]:
+    """The draws named `path` of a step, for each (sample, element)."""
+    seed, step = env.seed & (1 << 64) - 1, env.step & (1 << 64) - 1
+    key = (seed & 0xFFFFFFFF, crc32(path.encode()) ^ seed >> 32)
+    word = philox(element, sample, step & 0xFFFFFFFF, step >> 32, key)
+    return np.asarray(((word >> np.uint64(9)).astype(np.float64) + 0.5) / 2**23)
 
 
 def philox(

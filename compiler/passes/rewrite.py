@@ -29,8 +29,20 @@ class NoFixedPoint(Exception):
 
 def rewrite(graph: Graph, rules: Sequence[Rule]) -> Graph:
     """The graph after all rules have been applied wherever they apply."""
+    settled: set[Node] = set()
+
+    def replaced(node: Node, args: tuple[Node, ...]) -> Node:
+        if args != node.args:
+            node = make(node.op, *args)
+        if node in settled:
+            return node
+        new = _applied(rules, node)
+        if new is node:
+            settled.add(node)
+        return new
+
     for _ in range(ROUNDS):
-        new = rebuild(graph, lambda node, args: _applied(rules, make(node.op, *args)))
+        new = rebuild(graph, replaced)
         if new == graph:
             return graph
         graph = new

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from netc.compiler.ops.contract import Contract
 from netc.compiler.ops.scalar import Elementwise
+from netc.compiler.ops.source import Source
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -43,6 +44,7 @@ def assign_epilogues(
     above = ancestors(stores)
     anchor: dict[Node, Node] = {}
     chosen: dict[Store, Node] = {}
+    readers = _readers(stores, where)
     for store in stores:
         found = _anchor(store, anchor, order)
         if found is not None and _ready_before(store, found, anchor, above, order):
@@ -55,7 +57,7 @@ def assign_epilogues(
             for s, c in chosen.items()
             if _anchor(s, anchor, order) is c
             and _ready_before(s, c, anchor, above, order)
-            and _may_overwrite(s, chosen, stores, where, above, order)
+            and _may_overwrite(s, chosen, readers.get(s.buffer, ()), above, order)
         }
         if len(kept) == len(chosen):
             return chosen
@@ -91,23 +93,30 @@ def _ready_before(
     return True
 
 
+def _readers(
+    stores: Sequence[Store], where: Mapping[Node, Buffer]
+) -> dict[Buffer, list[tuple[Store, Node]]]:
+    """For each persistent buffer who reads its old value, as which source."""
+    found: dict[Buffer, list[tuple[Store, Node]]] = {}
+    for store in stores:
+        for node in store.reads | store.scans:
+            if isinstance(node.op, Source) and node in where:
+                found.setdefault(where[node], []).append((store, node))
+    return found
+
+
 def _may_overwrite(
     store: Store,
     chosen: Mapping[Store, Node],
-    stores: Sequence[Store],
-    where: Mapping[Node, Buffer],
+    readers: Sequence[tuple[Store, Node]],
     above: Mapping[Node, int],
     order: Mapping[Node, int],
 ) -> bool:
     """An in-place result may be written here only if nobody needs the old value later."""
     contraction = chosen[store]
     bit = 1 << order[contraction]
-    for reader in stores:
-        old = [n for n in reader.reads | reader.scans if where.get(n) is store.buffer]
-        old = [n for n in old if n is not store.node]
-        if not old:
-            continue
-        together = chosen.get(reader) is contraction and not any(n in reader.scans for n in old)
+    for reader, old in readers:
+        together = chosen.get(reader) is contraction and old not in reader.scans
         if not together and (reader.node is contraction or above[reader.node] & bit):
             return False
     return True

@@ -137,22 +137,23 @@ def _clusters(stores: Sequence[Store]) -> dict[Store, tuple[Store, ...]]:
     Keyed by the last store of each cluster; most clusters are single stores.
     """
     member: dict[Store, list[Store]] = {s: [s] for s in stores}
-    writers = [s for s in stores if s.buffer.region not in ("batch", "fixed")]
-    for a in writers:
-        for b in writers:
-            if a is b or a.node.type != b.node.type or member[a] is member[b]:
+    place = {s: i for i, s in enumerate(stores)}
+    writers = {
+        (s.buffer.region, s.buffer.name): s
+        for s in stores
+        if s.buffer.region not in ("batch", "fixed")
+    }
+    for reader in writers.values():
+        for old in reader.reads:
+            if not isinstance(old.op, Source):
                 continue
-            old = {n for n in a.reads if isinstance(n.op, Source) and n is not a.node}
-            if any(_is_old_value(n, b.buffer) for n in old):
-                merged = sorted(member[a] + member[b], key=stores.index)
-                for s in merged:
-                    member[s] = merged
+            writer = writers.get((old.op.space, old.op.name))
+            if writer is None or writer.node.type != reader.node.type:
+                continue
+            if member[writer] is not member[reader]:
+                merged = sorted(member[writer] + member[reader], key=place.__getitem__)
+                member.update(dict.fromkeys(merged, merged))
     return {m[-1]: tuple(m) for m in member.values()}
-
-
-def _is_old_value(node: Node, buffer: Buffer) -> bool:
-    op = node.op
-    return isinstance(op, Source) and (op.space, op.name) == (buffer.region, buffer.name)
 
 
 def _connect(items: Sequence[_Item], where: Mapping[Node, Buffer]) -> None:

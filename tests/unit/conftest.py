@@ -65,7 +65,10 @@ class FakeProgram:
 
     def initial(self, seed):
         draws = np.random.default_rng(seed)
-        values = {("parameter", "h.W"): draws.normal(size=(N, K)), ("parameter", "h.b"): np.zeros(K)}
+        values = {
+            ("parameter", "h.W"): draws.normal(size=(N, K)),
+            ("parameter", "h.b"): np.zeros(K),
+        }
         values["state", "s"] = np.zeros(())
         values["optimizer", "h.W.v"] = np.zeros((N, K))
         values["optimizer", "h.b.v"] = np.zeros(K)

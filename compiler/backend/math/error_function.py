@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from math import inf, nan
 from typing import TYPE_CHECKING, Final
 
-from netc.compiler.backend.builder import element_of
+from netc.compiler.backend.builder import element_of, lanes_of, vector
 from netc.compiler.backend.math.bits import at_most, horner, select_constant
 from netc.compiler.backend.math.exponential import exp_inside
 from netc.compiler.backend.math.logarithm import log
@@ -35,15 +35,15 @@ class Erf:
 
 @dataclass(frozen=True, slots=True)
 class Inverse:
-    """`small` is G(w) - 1 for w < BORDER, G - sqrt(w) is `large` / `over` in sqrt(w) - `root`."""
+    """`small` is G(w) - 1 for w < `border`, G - sqrt(w) is `large` / `over` in sqrt(w) - `root`."""
 
+    border: float
     root: float
     small: tuple[float, ...]
     large: tuple[float, ...]
     over: tuple[float, ...]
 
 
-BORDER: Final = 5.0
 ERF: Final = {
     "float": Erf(
         border=0.875,
@@ -110,6 +110,7 @@ ERF: Final = {
 }
 INVERSE: Final = {
     "float": Inverse(
+        border=5.0,
         root=3.0,
         small=(
             -0.11377307772636414,
@@ -138,6 +139,7 @@ INVERSE: Final = {
         over=(),
     ),
     "double": Inverse(
+        border=5.0,
         root=2.0,
         small=(
             -0.11377307454724198,
@@ -207,7 +209,14 @@ def erf(b: Builder, x: Value) -> Value:
 
 
 def erfinv(b: Builder, x: Value) -> Value:
-    """NaN outside [-1, 1], infinite at its ends."""
+    """NaN outside [-1, 1], infinite at its ends; floats without fused arithmetic go by double."""
+    if b.fused or element_of(x.type) == "double":
+        return _erfinv(b, x)
+    wide = b.convert("fpext", x, vector("double", lanes_of(x.type)))
+    return b.convert("fptrunc", _erfinv(b, wide), x.type)
+
+
+def _erfinv(b: Builder, x: Value) -> Value:
     table = INVERSE[element_of(x.type)]
     one = b.constant(1.0, x.type)
     w = b.fneg(log(b, b.fmul(b.fsub(one, x), b.fadd(one, x))))
@@ -218,7 +227,7 @@ def erfinv(b: Builder, x: Value) -> Value:
     if table.over:
         large = b.fdiv(large, horner(b, argument, table.over))
     large = b.fadd(root, large)
-    near = b.fcmp("olt", w, b.constant(BORDER, x.type))
+    near = b.fcmp("olt", w, b.constant(table.border, x.type))
     result = b.select(near, small, b.fmul(x, large))
     size = b.fabs(x)
     result = b.select(b.fcmp("oeq", size, one), b.fmul(x, b.constant(inf, x.type)), result)

@@ -101,7 +101,7 @@ def _single(b: Builder, x: Value, y: Value) -> Value:
     exponent = _bounded(b, xd, yd, b.fmul(yd, logarithm), 200.0)
     shifted, n = nearest(b, exponent, 1.0)
     result = scale(b, horner(b, b.fsub(exponent, n), _EXP2), shifted)
-    return b.convert("fptrunc", _keep_nan(b, exponent, result), x.type)
+    return b.convert("fptrunc", result, x.type)
 
 
 def _double(b: Builder, x: Value, y: Value) -> Value:
@@ -128,7 +128,8 @@ def _double(b: Builder, x: Value, y: Value) -> Value:
     over = b.fcmp("oge", total, b.constant(1024.0, x.type))
     result = select_constant(b, over, inf, result)
     under = b.fcmp("olt", total, b.constant(-1022.0, x.type))
-    return _keep_nan(b, exponent, select_constant(b, under, 0.0, result))
+    result = select_constant(b, under, 0.0, result)
+    return b.select(b.fcmp("uno", exponent, exponent), exponent, result)
 
 
 def _log2(b: Builder, n: Value, m: Value) -> Pair:
@@ -176,7 +177,3 @@ def _bounded(b: Builder, x: Value, y: Value, exponent: Value, bound: float) -> V
     unit = b.and_(infinite, b.fcmp("oeq", x, b.constant(1.0, x.type)))
     exponent = select_constant(b, unit, 0.0, exponent)
     return at_least(b, at_most(b, exponent, bound), -bound)
-
-
-def _keep_nan(b: Builder, argument: Value, result: Value) -> Value:
-    return b.select(b.fcmp("uno", argument, argument), argument, result)

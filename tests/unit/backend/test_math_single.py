@@ -78,6 +78,24 @@ def test_within_two_ulp_over_all_exponents(name, run, ulps, chosen):
 
 
 @pytest.mark.parametrize(
+    ("name", "low", "high"),
+    [
+        ("tanh", 0.2, 0.215),
+        ("expm1", 0.38, 0.41),
+        ("log1p", 0.33, 0.36),
+        ("sigmoid", 16.6, 16.75),
+        ("erf", 0.88, 0.91),
+    ],
+)
+def test_every_float_where_the_error_is_largest(name, low, high, run, ulps, chosen):
+    first, last = np.array([low, high], np.float32).view(np.uint32)
+    x = np.arange(first, last // 16 * 16 + first % 16, dtype=np.uint32).view(np.float32)
+    x = -x if name == "sigmoid" else x
+    exact = REFERENCES[name](x.astype(np.float64))
+    assert ulps(run(name, x, target=chosen), exact).max() <= 2.0
+
+
+@pytest.mark.parametrize(
     ("name", "values"),
     {
         "exp": [(-np.inf, 0), (np.inf, np.inf), (0, 1), (-0.0, 1), (1000, np.inf), (-1000, 0)],
@@ -151,6 +169,17 @@ def test_power(run, ulps, chosen):
     assert distance.max() <= 4.0
     assert np.all(np.isinf(found[np.isinf(exact.astype(np.float32))]))
     assert np.all(found[exact < LEAST] <= np.float32(LEAST) * 1.001)
+
+
+@pytest.mark.parametrize("name", [*REFERENCES, "erfinv", "pow"])
+def test_any_nan_of_a_double_stays_nan(name, run, chosen):
+    """Payload bits must not pass for an exponent."""
+    bits = np.arange(1, 17, dtype=np.uint64) * np.uint64(0xFFFFFFFFFFFF)
+    x = (np.uint64(0x7FF8000000000000) | (bits >> np.uint64(1))).view(np.float64)
+    operands = (x, np.full(16, 2.0)) if name == "pow" else (x,)
+    found = run(name, *operands, target=chosen)
+    expected = {"isnan": 1.0, "not": 0.0}.get(name, np.nan)
+    assert np.array_equal(found, np.full(16, expected), equal_nan=True)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

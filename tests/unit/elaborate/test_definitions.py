@@ -130,7 +130,10 @@ def test_patterns_bind_sizes():
 
 
 def test_if_encloses_statements_and_opens_no_scope():
-    text = "const deep = {} net T {{ input x: [4] if deep {{ h = x |> dense(3) }} else {{ h = x }} output h }}"
+    text = (
+        "const deep = {} net T {{ input x: [4] "
+        "if deep {{ h = x |> dense(3) }} else {{ h = x }} output h }}"
+    )
     assert [p.name for p in model(text.format("true")).parameters] == ["h.dense.W", "h.dense.b"]
     assert model(text.format("false")).parameters == ()
 
@@ -139,7 +142,8 @@ def test_initial_values():
     unit = net(
         "init small(c = 0.5) = c * uniform(1, 2) net T { input x: [3] param a: [3] = small "
         "param b: [3] = small(c=0) param c: [2, 3] = he_normal param d = 7 param e: [2] = [1, 2] "
-        "h = x |> dense(2, init=constant(4)) }"
+        "h = x |> dense(2, init=constant(4)) "
+        "k = x |> dense(2, init=if 2 > 1 then zeros else he_normal, bias=false) }"
     )
     assert ((unit.parameters["a"] >= 0.5) & (unit.parameters["a"] <= 1)).all()
     np.testing.assert_array_equal(unit.parameters["b"], 0)
@@ -148,6 +152,7 @@ def test_initial_values():
     np.testing.assert_array_equal(unit.parameters["e"], [1, 2])
     np.testing.assert_array_equal(unit.parameters["h.dense.W"], np.full((3, 2), 4))
     np.testing.assert_array_equal(unit.parameters["h.dense.b"], 0)
+    np.testing.assert_array_equal(unit.parameters["k.dense.W"], 0)
 
 
 def draws(text):
@@ -157,7 +162,10 @@ def draws(text):
 
 
 def test_equal_looking_draws_are_never_merged():
-    text = "net T { input x: [4] h = x |> dropout(0.5) |> dropout(0.5) y = x |> dropout(0.5) output z = h + y }"
+    text = (
+        "net T { input x: [4] h = x |> dropout(0.5) |> dropout(0.5) y = x |> dropout(0.5) "
+        "output z = h + y }"
+    )
     assert draws(text) == ["h.dropout", "h.dropout_2", "y.dropout"]
     text = "net T { input x: [4] output y = x + normal(0, 1, [4]) + normal(0, 1, [4]) }"
     assert draws(text) == ["y", "y#2"]

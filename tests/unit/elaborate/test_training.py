@@ -85,6 +85,12 @@ def test_sgd_with_a_schedule():
     assert update(text, changes={"lr": 0.25}) == pytest.approx(1 - 0.25 * 2)
 
 
+def test_a_whole_exponent_is_part_of_the_formula():
+    text = "train { optimizer = sgd(lr = 0.1 * (epoch - 5)^2) }"
+    assert update(text) == pytest.approx(1 - 1.6 * 2)
+    assert len([s for s in model(NET + text).scalars if s.name.startswith("train.")]) == 2
+
+
 def test_a_default_argument_can_be_overridden():
     text = "train { optimizer = momentum(lr = 0.1) }"
     assert update(text, v=1.0) == pytest.approx(1 + 0.9 - 0.2)

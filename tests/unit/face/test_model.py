@@ -1,6 +1,6 @@
 """The protocol of a model, on a program whose native functions are Python callbacks."""
 
-import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -117,7 +117,7 @@ def test_the_remembered_batch_is_a_copy(model, samples):
 def test_gradients_are_there_after_backward_only(model, samples):
     x, t = samples
     with pytest.raises(UsageError, match="no gradients"):
-        model.grads
+        _ = model.grads
     model.forward(x, training=True)
     model.backward(t)
     gradients = model.grads
@@ -126,7 +126,7 @@ def test_gradients_are_there_after_backward_only(model, samples):
     assert model.grads["h.W"].shape == (4, 2)
     model.step(x, t)
     with pytest.raises(UsageError, match="`step` and `fit` keep none"):
-        model.grads
+        _ = model.grads
     with pytest.raises(UsageError):
         gradients["h.W"]
     with pytest.raises(UsageError):
@@ -315,20 +315,12 @@ def test_load_of_another_precision(fake_program, tmp_path):
 
 
 def test_calls_from_several_threads_do_not_mix(model):
-    failures = []
-
     def work(value):
         x = np.full((5, 4), value, np.float32)
-        for _ in range(50):
-            if not np.array_equal(model(x), expected(model, x)):
-                failures.append(value)
+        return all(np.array_equal(model(x), expected(model, x)) for _ in range(50))
 
-    threads = [threading.Thread(target=work, args=(v,)) for v in range(4)]
-    for t in threads:
-        t.start()
-    for t in threads:
-        t.join()
-    assert not failures
+    with ThreadPoolExecutor(4) as workers:
+        assert all(workers.map(work, range(4)))
 
 
 def test_repr_and_names(model):

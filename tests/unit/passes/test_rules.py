@@ -82,6 +82,10 @@ SIMPLER = {
     "reshape reshape": (reshape(reshape(Y, (12,)), (4, 3)), reshape(Y, (4, 3))),
     "reshape back": (reshape(reshape(Y, (12,)), (3, 4)), Y),
     "transpose back": (transpose(transpose(Y, (1, 0)), (1, 0)), Y),
+    "transpose transpose": (
+        transpose(transpose(reshape(Y, (3, 2, 2)), (1, 2, 0)), (0, 2, 1)),
+        transpose(reshape(Y, (3, 2, 2)), (1, 0, 2)),
+    ),
     "transpose of ones": (transpose(reshape(X, (3, 1)), (1, 0)), reshape(X, (1, 3))),
     "broadcast broadcast": (
         broadcast(rows(X), (2, 3, 4), (1, 2)),

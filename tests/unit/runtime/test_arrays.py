@@ -1,4 +1,4 @@
-"""Every kind of array a caller may pass: accepted ones give the same numbers, others a DataError."""
+"""Every kind of array a caller may pass: the same numbers, or a DataError that says why not."""
 
 import numpy as np
 import pytest
@@ -36,7 +36,9 @@ def test_matching_array_is_passed_on_without_a_copy():
         lambda a: np.repeat(a, 2, axis=1)[:, ::2],
         lambda a: a[::-1][::-1],
         lambda a: a.tolist(),
-        lambda a: np.frombuffer(b"\0" + a.tobytes(), np.uint8)[1:].view(np.float32).reshape(a.shape),
+        lambda a: (
+            np.frombuffer(b"\0" + a.tobytes(), np.uint8)[1:].view(np.float32).reshape(a.shape)
+        ),
     ],
 )
 def test_other_types_and_strides_give_the_same_numbers(change):

@@ -1,5 +1,7 @@
 """Persistent blocks: live views through strides, the flat vector, the arena's alignment."""
 
+from ctypes import c_uint8
+
 import numpy as np
 import pytest
 
@@ -10,9 +12,7 @@ from netc.runtime.errors import DataError
 
 @pytest.fixture
 def values():
-    block = Block(
-        256, (StoredSpec("a.W", (2, 3), 0, (64, 4)), StoredSpec("a.b", (), 128, ()))
-    )
+    block = Block(256, (StoredSpec("a.W", (2, 3), 0, (64, 4)), StoredSpec("a.b", (), 128, ())))
     return Values(block, np.dtype(np.float32), "parameter")
 
 
@@ -71,15 +71,16 @@ def test_blocks_start_at_cache_lines():
 
 def test_arena_grows_and_stays_aligned():
     arena = Arena()
-    small = arena.reserve(100)
-    assert small % 64 == 0
-    assert arena.reserve(50) == small
-    large = arena.reserve(5 * HUGE_PAGE + 1)
-    assert large % HUGE_PAGE == 0
-    np.ctypeslib.as_array((np.ctypeslib.ctypes.c_uint8 * (5 * HUGE_PAGE)).from_address(large))[:] = 1
-    assert arena.reserve(100) == large
+    arena.grow(100)
+    assert arena.address % 64 == 0
+    arena.grow(5 * HUGE_PAGE + 1)
+    assert arena.address % HUGE_PAGE == 0
+    whole = (c_uint8 * arena.size).from_address(arena.address)
+    whole[0] = whole[arena.size - 1] = 1
 
 
 def test_arena_that_does_not_fit():
+    arena = Arena()
     with pytest.raises(MemoryError, match="bytes of scratch memory"):
-        Arena().reserve(1 << 62)
+        arena.grow(1 << 62)
+    assert arena.size == 0

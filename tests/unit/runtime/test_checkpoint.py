@@ -119,7 +119,9 @@ def damage(path, name, change):
 
 
 @pytest.mark.parametrize("name", list(checkpoint.TENSOR_FILES.values()))
-@pytest.mark.parametrize("change", [lambda b: b[:-3], lambda b: b[:4], lambda b: b"", lambda b: b"x" * 99])
+@pytest.mark.parametrize(
+    "change", [lambda b: b[:-3], lambda b: b[:4], lambda b: b"", lambda b: b"x" * 99]
+)
 def test_damaged_tensors(run, name, change):
     damage(run, name, change)
     with pytest.raises(DataError, match=f"{name}` is damaged"):
@@ -134,7 +136,9 @@ def test_damaged_json(run, name, content):
         checkpoint.read(run)
 
 
-@pytest.mark.parametrize("name", ["model.net", "parameters.safetensors", "history.json", "run.json"])
+@pytest.mark.parametrize(
+    "name", ["model.net", "parameters.safetensors", "history.json", "run.json"]
+)
 def test_missing_files(run, name):
     (run / name).unlink()
     with pytest.raises(DataError, match=name):
@@ -159,15 +163,15 @@ def test_a_newer_format_is_named(run):
 
 
 @pytest.mark.parametrize(
-    ("block", "kind", "change", "words"),
+    ("block", "change", "words"),
     [
-        ("parameters", "parameters", {"shape": (2, 4)}, r"`h\.W` is \[4, 2\] there and \[2, 4\]"),
-        ("parameters", "parameters", {"name": "g.W"}, r"it has no parameter `g\.W`"),
-        ("optimizer", "optimizer", {"name": "h.W.m"}, r"no optimizer state `h\.W\.m`"),
-        ("states", "states", None, "its state `s` is not in this net"),
+        ("parameters", {"shape": (2, 4)}, r"`h\.W` is \[4, 2\] there and \[2, 4\]"),
+        ("parameters", {"name": "g.W"}, r"it has no parameter `g\.W`"),
+        ("optimizer", {"name": "h.W.m"}, r"no optimizer state `h\.W\.m`"),
+        ("states", None, "its state `s` is not in this net"),
     ],
 )
-def test_runs_of_other_models_change_nothing(run, fake_program, block, kind, change, words):
+def test_runs_of_other_models_change_nothing(run, fake_program, block, change, words):
     other = fake_program()
     blocks = getattr(other.manifest, block)
     first, *rest = blocks.values

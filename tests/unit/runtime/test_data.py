@@ -21,14 +21,16 @@ def net(*inputs, targets=(DIGIT,)):
 
 
 def refused(text, manifest, *words, use=None, part="train"):
+    def attempt():
+        getattr(open_data(str(text), manifest, F32, use), part)()
+
     with pytest.raises(DataError) as caught:
-        data = open_data(str(text), manifest, F32, use)
-        getattr(data, part)()
+        attempt()
     for word in words:
         assert word in str(caught.value), str(caught.value)
 
 
-# -- digits ------------------------------------------------------------------------------------------
+# -- digits ----------------------------------------------------------------------------------------
 
 
 def test_digits_have_their_official_split():
@@ -65,7 +67,7 @@ def test_digits_do_not_fit_every_net(manifest, words):
     refused("digits", manifest, *words)
 
 
-# -- npz ---------------------------------------------------------------------------------------------
+# -- npz -------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -116,11 +118,13 @@ def test_an_npy_file_in_disguise(tmp_path):
     refused(tmp_path / "x.npz", net(), "one array")
 
 
-# -- IDX and CIFAR -----------------------------------------------------------------------------------
+# -- IDX and CIFAR ---------------------------------------------------------------------------------
 
 
 def idx(array):
-    header = struct.pack(">BBBB", 0, 0, 8, array.ndim) + struct.pack(f">{array.ndim}I", *array.shape)
+    header = struct.pack(">BBBB", 0, 0, 8, array.ndim) + struct.pack(
+        f">{array.ndim}I", *array.shape
+    )
     return header + array.astype(np.uint8).tobytes()
 
 
@@ -159,7 +163,11 @@ def test_mnist_without_a_test_part(mnist):
         ("train-images-idx3-ubyte", lambda b: b[:2] + b"\x0d" + b[3:], ["cut short"]),
         ("train-labels-idx1-ubyte.gz", lambda b: b[:-9], ["damaged or cut short"]),
         ("train-labels-idx1-ubyte.gz", lambda b: b"junk", ["damaged or cut short"]),
-        ("train-labels-idx1-ubyte.gz", lambda b: gzip.compress(idx(np.arange(4))), ["5 images", "4 labels"]),
+        (
+            "train-labels-idx1-ubyte.gz",
+            lambda b: gzip.compress(idx(np.arange(4))),
+            ["5 images", "4 labels"],
+        ),
     ],
 )
 def test_damaged_mnist(mnist, name, change, words):
@@ -197,7 +205,7 @@ def test_cut_cifar(cifar):
     refused(path, net(PortSpec("image", (3, 32, 32))), "data_batch_1.bin", "5,000", "3,073")
 
 
-# -- csv ---------------------------------------------------------------------------------------------
+# -- csv -------------------------------------------------------------------------------------------
 
 IRIS = PortSpec("species", (), "class", 3)
 FLOWER = PortSpec("measures", (2,))
@@ -276,9 +284,7 @@ def test_unknown_target_columns(tmp_path):
         "did you mean `kind`",
         use=TableUse("kin"),
     )
-    refused(
-        table(tmp_path, "a;b;kind\n1;2;0\n"), flower_net(), "commas", use=TableUse("kind")
-    )
+    refused(table(tmp_path, "a;b;kind\n1;2;0\n"), flower_net(), "commas", use=TableUse("kind"))
 
 
 def test_tables_that_are_no_text(tmp_path):
@@ -298,7 +304,7 @@ def test_many_rows_keep_their_order(tmp_path):
     np.testing.assert_array_equal(arrays["species"], np.arange(9000) % 3)
 
 
-# -- sources that are none ---------------------------------------------------------------------------
+# -- sources that are none -------------------------------------------------------------------------
 
 
 def test_unknown_sources(tmp_path):

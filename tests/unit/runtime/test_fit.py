@@ -134,6 +134,24 @@ def test_an_interrupt_between_epochs_is_not_lost(bench):
     assert bench.fit(epochs=10_000, validation=bench.data).interrupted
 
 
+def test_epochs_are_reported_while_the_native_loop_runs(bench):
+    class Watching(Silent):
+        seen = ()
+
+        def epoch(self, done, record):
+            self.seen += ((done, record.steps, time.perf_counter()),)
+
+    bench.fit(epochs=1)
+    bench.executable.scalars["pause"] = 0.01
+    watching = Watching()
+    bench.fit(epochs=20, reporter=watching)
+    done, steps, times = zip(*watching.seen, strict=True)
+    assert done == tuple(range(3, 63, 3))
+    assert steps == tuple(range(6, 66, 3))
+    assert times[-1] - times[0] > 0.3
+    assert bench.program.calls == ["train", "train"]
+
+
 def test_a_failing_reporter_leaves_no_native_call_behind(bench):
     class Broken(Silent):
         def steps(self, done):
@@ -208,7 +226,9 @@ def test_monitor_names(text, validation, expected):
     assert Monitor.of(options, ("objective", "loss", "accuracy"), validation) == expected
 
 
-@pytest.mark.parametrize(("text", "word"), [("acuracy", "accuracy"), ("validation.loss", "no valid")])
+@pytest.mark.parametrize(
+    ("text", "word"), [("acuracy", "accuracy"), ("validation.loss", "no valid")]
+)
 def test_wrong_monitors(text, word):
     with pytest.raises(UsageError, match=word):
         Monitor.of(RunOptions(monitor=text), ("loss", "accuracy"), False)

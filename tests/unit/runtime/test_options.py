@@ -74,7 +74,9 @@ def test_hold_out_of_too_little():
 
 
 def test_history_survives_json_with_nan():
-    history = History([EpochRecord(1, 3, 0.5, {"loss": float("nan")}, {"loss": 1.0})], "patience", 1)
+    history = History(
+        [EpochRecord(1, 3, 0.5, {"loss": float("nan")}, {"loss": 1.0})], "patience", 1
+    )
     data = history.as_json()
     again = History.from_json(data)
     assert data["epochs"][0]["training"]["loss"] is None

@@ -1,0 +1,185 @@
+"""The meaning of kernels: every statement executed in NumPy, a vector as an array of its lanes.
+
+Invariant: an access outside its buffer is an error, and memory that was never written is NaN.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from netc.compiler.loops.loops import (
+    Affine,
+    Bind,
+    Compute,
+    Count,
+    Draw,
+    Extent,
+    For,
+    Kernel,
+    Load,
+    LoadRows,
+    Mask,
+    Operand,
+    Position,
+    Quotient,
+    ReadScalar,
+    Rows,
+    Statement,
+    Store,
+    StoreResult,
+    StoreRows,
+    TransposeTile,
+)
+from netc.compiler.ops.elementwise import ELEMENTWISE
+from netc.compiler.ops.source import dtype, uniform
+
+if TYPE_CHECKING:
+    from netc.compiler.ir.op import Array, Environment
+    from netc.compiler.ir.types import Precision
+
+OPERATIONS: Final[Mapping[str, Callable[..., Any]]] = {
+    **{op.word: op.numpy for op in ELEMENTWISE},
+    "fma": lambda a, b, c: a * b + c,
+    "keep": lambda mask, x, y: np.where(mask, x, y),
+    "reduce_add": np.sum,
+    "reduce_max": np.max,
+    "reduce_min": np.min,
+    "wide": lambda x: x,
+    "convert": lambda x: x,
+}
+
+
+class AccessError(Exception):
+    """A kernel reads or writes outside a buffer."""
+
+
+def run_kernel(
+    kernel: Kernel,
+    memory: Sequence[Array],
+    env: Environment,
+    *,
+    lanes: int,
+    precision: Precision,
+) -> None:
+    """Executes a kernel on its buffers, flat arrays in the order of their numbers.
+
+    Batch, seed, step and the run-time numbers come from `env`; results are float64. Raises
+    AccessError for an access outside a buffer.
+    """
+    number = dtype(precision)
+    tiles = [np.full(size, np.nan, number) for size in kernel.scratch]
+    buffers = dict(enumerate(memory)) | {-i: tile for i, tile in enumerate(tiles, 1)}
+    integers = {"B": env.batch, "blocks": -(-env.batch // lanes)}
+    with np.errstate(all="ignore"):
+        _Run(buffers, env, lanes, number, integers).statements(kernel.body)
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """A kernel while it is executed: integer variables and values by name."""
+
+    buffers: Mapping[int, Array]
+    env: Environment
+    lanes: int
+    number: type[np.float32] | type[np.float64]
+    integers: dict[str, int]
+    values: dict[str, Any] = field(default_factory=dict)
+
+    def statements(self, body: Sequence[Statement]) -> None:
+        for statement in body:
+            self.statement(statement)
+
+    def statement(self, statement: Statement) -> None:
+        values = self.values
+        match statement:
+            case Load(name, buffer, index, wide):
+                values[name] = self.place(buffer, index, wide).copy()
+            case Store(buffer, index, value, wide):
+                self.place(buffer, index, wide)[...] = self.value(value)
+            case Compute(name, op, args):
+                found = OPERATIONS[op](*(self.value(a) for a in args))
+                values[name] = np.asarray(found, self.number)
+            case For():
+                self.loop(statement)
+            case Bind(name, count):
+                self.integers[name] = self.extent(count)
+            case Quotient(name, index, divisor, remainder):
+                whole, rest = divmod(self.index(index), divisor)
+                self.integers[name] = rest if remainder else whole
+            case TransposeTile(rows, columns):
+                turned = np.stack([values[c] for c in columns]).T
+                values.update(zip(rows, turned, strict=True))
+            case Position() | Mask() | Draw() | ReadScalar():
+                values[statement.name] = self.made(statement)
+            case Rows() | LoadRows() | StoreRows() | StoreResult():
+                self.border(statement)
+
+    def made(self, statement: Position | Mask | Draw | ReadScalar) -> Any:
+        match statement:
+            case Position(_, index, wide):
+                return self.number(self.index(index) + (self.along() if wide else 0))
+            case Mask(_, index, limit):
+                end = self.integers[limit] if isinstance(limit, str) else limit
+                return self.index(index) + self.along() < end
+            case Draw(_, path, element, sample, lanes):
+                along = {lanes: self.along().astype(np.uint64)}
+                zero = np.zeros(() if lanes == "none" else self.lanes, np.uint64)
+                elements = along.get("elements", zero) + np.uint64(self.index(element))
+                samples = along.get("samples", zero) + np.uint64(self.index(sample))
+                return uniform(elements, samples, self.env, path).astype(self.number)
+            case ReadScalar(_, scalar):
+                known = {"step": self.env.step, "batch_size": self.env.batch}
+                return self.number(self.env.values.get(("scalar", scalar), known.get(scalar)))
+
+    def border(self, statement: Rows | LoadRows | StoreRows | StoreResult) -> None:
+        last = self.env.batch - 1
+        match statement:
+            case Rows(name, index):
+                self.values[name] = np.minimum(self.index(index) + self.along(), last)
+            case LoadRows(name, buffer, rows, size, element):
+                places = self.values[rows] * size + self.index(element)
+                self.values[name] = self.buffers[buffer][places]
+            case StoreRows(buffer, first, size, element, value):
+                samples = self.index(first) + self.along()
+                alive = samples <= last
+                places = samples[alive] * size + self.index(element)
+                self.buffers[buffer][places] = np.broadcast_to(self.value(value), self.lanes)[alive]
+            case StoreResult(buffer, number, value):
+                self.buffers[buffer][number] = self.value(value)
+
+    def loop(self, loop: For) -> None:
+        carried = [self.value(c.initial) for c in loop.carries]
+        for i in range(self.extent(loop.extent)):
+            self.integers[loop.variable] = i
+            self.values.update(zip((c.name for c in loop.carries), carried, strict=True))
+            self.statements(loop.body)
+            carried = [self.value(c.next) for c in loop.carries]
+        for carry, value in zip(loop.carries, carried, strict=True):
+            width = self.lanes if carry.wide else ()
+            self.values[carry.result] = np.broadcast_to(value, width)
+
+    def extent(self, extent: Extent) -> int:
+        if isinstance(extent, Count):
+            base = self.integers[extent.base]
+            return base % extent.divisor if extent.remainder else base // extent.divisor
+        return extent
+
+    def place(self, buffer: int, index: Affine, wide: bool) -> Array:
+        start, memory = self.index(index), self.buffers[buffer]
+        width = self.lanes if wide else 1
+        if not 0 <= start <= len(memory) - width:
+            raise AccessError(f"buffer {buffer} of {len(memory)} elements at {start}, width {width}")
+        return memory[start : start + width] if wide else memory[start : start + 1].reshape(())
+
+    def index(self, index: Affine) -> int:
+        return index.constant + sum(self.integers[n] * factor for n, factor in index.terms)
+
+    def along(self) -> Any:
+        return np.arange(self.lanes)
+
+    def value(self, operand: Operand) -> Any:
+        return self.values[operand] if isinstance(operand, str) else self.number(operand)
