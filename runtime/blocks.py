@@ -26,7 +26,7 @@ HUGE_PAGE: Final = 2 << 20
 
 
 def aligned_bytes(size: int) -> NDArray[np.uint8]:
-    """`size` zeroed bytes from a multiple of 64 on; one line at least, so that there is an address."""
+    """`size` zeroed bytes from a multiple of 64 on; at least one line, to have an address."""
     size = max(size, LINE)
     raw = np.zeros(size + LINE, np.uint8)
     start = -address(raw) % LINE

@@ -10,6 +10,7 @@ import numpy as np
 
 from netc.compiler.backend import jit
 from netc.compiler.backend.emit_function import emit_module, layout
+from netc.compiler.backend.errors import TargetError
 from netc.compiler.backend.target import host_target, target
 from netc.compiler.ir.graph import Graph, Space
 from netc.compiler.ir.op import Array, Environment
@@ -31,6 +32,18 @@ BLOCKS: tuple[tuple[Space, str, Slot], ...] = (
     ("gradient", "gradients", Slot.GRADIENTS),
 )
 KNOWN = ("step", "epoch", "steps", "epochs", "batch_size")
+
+
+def available(name: str) -> bool:
+    try:
+        target(name)
+    except TargetError:
+        return False
+    return True
+
+
+TARGETS = [name for name in ("avx512", "avx2", "portable") if available(name)]
+"""What this machine can run."""
 
 
 def manifest_of(graph: Graph, precision: Precision, lanes: int) -> Manifest:
@@ -180,6 +193,8 @@ def assert_native_equals(
     """Every value equal within `rtol` of the largest element."""
     for key, value in expected.items():
         value = np.asarray(value, np.float64)
+        if key[0] == "output":
+            value = np.broadcast_to(value, found[key].shape)
         scale = np.max(np.abs(value[np.isfinite(value)]), initial=1e-30)
         np.testing.assert_allclose(
             np.asarray(found[key], np.float64), value, rtol=rtol, atol=rtol * scale, err_msg=str(key)

@@ -122,7 +122,8 @@ def _guarded(statement: tree.Statement, found: Collected) -> None:
 
 def _execute(statement: tree.Statement, found: Collected) -> None:
     scope, session = found.scope, found.scope.session
-    for name in bound_by(statement):
+    taken = bound_by(statement)
+    for name in (statement.name,) if isinstance(statement, tree.Instance) else taken:
         _check_free(name, scope)
     match statement:
         case tree.IfBlock():
@@ -139,8 +140,6 @@ def _execute(statement: tree.Statement, found: Collected) -> None:
             _metric(statement, found)
         case tree.Return():
             raise Poisoned
-        case tree.Instance() if statement.name.name in scope.callables:
-            raise Failure(BoundTwice(span=statement.name.span, name=statement.name.name))
         case tree.Binding() | tree.Const() | tree.Assign():
             execute(statement, scope.at(session.path(statement.name.name)))
         case _:
@@ -148,6 +147,9 @@ def _execute(statement: tree.Statement, found: Collected) -> None:
 
 
 def _check_free(name: tree.Ident, scope: Scope) -> None:
+    """Values and instances share the names of a net: both name the parameters below them."""
+    if name.name in scope.callables:
+        raise Failure(BoundTwice(span=name.span, name=name.name))
     bound = scope.values.get(name.name)
     if bound is not None:
         related = (Related(bound.span, "bound here first"),)

@@ -164,7 +164,8 @@ def _arg_reduce(writer: Writer, node: Node, index: Index) -> Operand:
     source, axes = node.args[0], node.op.axes
     compare, start = ("gt", -inf) if node.op.kind == "argmax" else ("lt", inf)
     sizes = [source.type.shape[a] for a in axes]
-    loop = writer.begin(prod(sizes), [start, 0.0], wide=node.type.batched, hint="k")
+    wide = node.type.batched or writer.lane_axis is not None
+    loop = writer.begin(prod(sizes), [start, 0.0], wide, hint="k")
     best, best_position = loop.carried
     inner = (loop.index,) if len(sizes) == 1 else writer.unflatten(loop.index, tuple(sizes))
     value = writer.value(source, _join(index, inner, axes, source.type.rank))
@@ -202,7 +203,10 @@ def over_batch(writer: Writer, kind: str, at: Callable[[], Operand]) -> Operand:
 
 def _write_unbatched(writer: Writer, nest: Nest) -> None:
     """Along vectors where every access allows it, else element by element."""
-    if isinstance(nest.first.op, Pad | Concat):
+    store = nest.stores[0]
+    if writer.plan.where.get(store.node) is not store.buffer:
+        writer.attempt(lambda: _along_result(writer, nest), lambda: _write_plain(writer, nest))
+    elif isinstance(nest.first.op, Pad | Concat):
         _write_parts(writer, nest.stores[0])
     elif isinstance(nest.first.op, BatchReduce):
         _write_plain(writer, nest)
@@ -226,17 +230,16 @@ def _is_flat(node: Node, stored: Container[Node]) -> bool:
     while stack:
         inner = stack.pop()
         single = inner.type.rank == 0
-        known = inner in stored or isinstance(inner.op, Constant | Random)
-        if isinstance(inner.op, Broadcast) and inner.args[0].type.rank == 0 and inner not in stored:
-            single = True
-        elif not single and not (known or isinstance(inner.op, Elementwise)):
+        if not single and inner.type.shape != node.type.shape:
             return False
-        elif not single and inner.type.shape != node.type.shape:
+        if inner in stored or isinstance(inner.op, Constant | Random | Source):
+            continue
+        spread = isinstance(inner.op, Broadcast) and inner.args[0].type.rank == 0
+        if not spread and not isinstance(inner.op, Elementwise):
             return False
-        if not known and not single:
-            fresh = [a for a in inner.args if a not in seen]
-            seen.update(fresh)
-            stack.extend(fresh)
+        fresh = [a for a in inner.args if a not in seen]
+        seen.update(fresh)
+        stack.extend(fresh)
     return True
 
 

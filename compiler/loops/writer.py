@@ -78,6 +78,7 @@ class Writer:
         self.flat = False
         self.buffers: dict[Buffer, int] = {}
         self.scratch: list[int] = []
+        self.extents: dict[str, int] = {}
         self._bodies: list[list[Statement]] = [[]]
         self._known: list[dict[tuple[Node, Index, Affine | None], Operand]] = [{}]
         self._names = 0
@@ -106,6 +107,8 @@ class Writer:
         """Opens a loop that carries a value for each initial one."""
         carried = tuple(self.name("c") for _ in initial)
         loop = Loop(self.name(hint), extent, carried, tuple(initial), wide)
+        if isinstance(extent, int):
+            self.extents[loop.variable] = extent
         self._bodies.append([])
         self._known.append({})
         return loop
@@ -210,8 +213,15 @@ class Writer:
         offset = self.offset(node, index)
         name = self.name()
         wide = self.is_wide(offset, node.type.batched)
+        if wide and not node.type.batched and self._runs_over(node, offset):
+            raise NotAlongLanesError
         self.add(Load(name, self.number(self.plan.where[node]), offset, wide))
         return name
+
+    def _runs_over(self, node: Node, offset: Affine) -> bool:
+        """Whether the last vector may reach beyond the memory of a node: into the next row it may."""
+        last = sum(factor * (self.extents[n] - 1) for n, factor in offset.terms if factor > 0)
+        return offset.constant + last + self.lanes > storage(node.type, self.lanes).elements
 
     def store(self, buffer: Buffer, node: Node, index: Index, value: Operand) -> None:
         offset = self.offset(node, index)
@@ -332,5 +342,6 @@ class Writer:
             self.add(Quotient(name, flat, stride, remainder=False))
             inside = self.name("q")
             self.add(Quotient(inside, var(name), size, remainder=True))
+            self.extents[inside] = size
             index.append(var(inside))
         return tuple(index)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from netc.compiler.ir.graph import Graph, Output, make
 from netc.compiler.ops.contract import Contract
+from netc.compiler.ops.elementwise import StopGradient
 from netc.compiler.ops.reduce import Lift
 from netc.compiler.ops.source import Source
 from netc.compiler.plan.epilogue import assign_epilogues
@@ -27,7 +28,7 @@ PERSISTENT = ("parameter", "state", "optimizer", "gradient")
 
 def build_plan(graph: Graph, lanes: int) -> Plan:
     """The plan of a function for a target with vectors of `lanes` elements."""
-    graph = _lift_outputs(graph)
+    graph = _own_results(graph)
     nodes = graph.nodes()
     stored = choose_stored(nodes, (o.node for o in graph.outputs))
     where = _sources(nodes, lanes)
@@ -49,17 +50,22 @@ def build_plan(graph: Graph, lanes: int) -> Plan:
     return Plan(graph, lanes, (*units, *_leaving(graph)), where)
 
 
-def _lift_outputs(graph: Graph) -> Graph:
-    """An output that does not depend on the sample is still one row for each sample."""
-    return Graph(
-        graph.name,
-        tuple(
-            Output(o.space, o.name, make(Lift(), o.node))
-            if o.space == "output" and not o.node.type.batched
-            else o
-            for o in graph.outputs
-        ),
-    )
+def _own_results(graph: Graph) -> Graph:
+    """The graph with what leaves for the caller computed by the function itself.
+
+    An output that does not depend on the sample is still one row for each sample, and a result that
+    is a stored value may be overwritten before it leaves.
+    """
+    return Graph(graph.name, tuple(Output(o.space, o.name, _own(o)) for o in graph.outputs))
+
+
+def _own(output: Output) -> Node:
+    node = output.node
+    if output.space == "output" and not node.type.batched:
+        return make(Lift(), node)
+    if output.space == "result" and in_memory(node):
+        return make(StopGradient(), node)
+    return node
 
 
 def _sources(nodes: Sequence[Node], lanes: int) -> dict[Node, Buffer]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from netc.compiler.ops.contract import Contract
 from netc.compiler.ops.scalar import Elementwise
 from netc.compiler.ops.source import Source
+from netc.compiler.plan.order import knots
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,11 +21,12 @@ if TYPE_CHECKING:
     from netc.compiler.plan.plan import Buffer, Store
 
 
-def ancestors(stores: Sequence[Store]) -> dict[Node, int]:
+def ancestors(stores: Sequence[Store], where: Mapping[Node, Buffer]) -> dict[Node, int]:
     """For each stored node the set, as bits in order of `stores`, of stored nodes it depends on."""
-    bit = {s.node: 1 << i for i, s in enumerate(stores)}
+    homes = {s: i for i, s in enumerate(stores) if where[s.node] is s.buffer}
+    bit = {s.node: 1 << i for s, i in homes.items()}
     found: dict[Node, int] = {}
-    for store in stores:
+    for store in homes:
         bits = 0
         for node in store.reads | store.scans:
             if node in bit:
@@ -40,18 +42,19 @@ def assign_epilogues(
 
     `stores` are in topological order.
     """
-    order = {s.node: i for i, s in enumerate(stores)}
-    above = ancestors(stores)
+    order = {s.node: i for i, s in enumerate(stores) if where[s.node] is s.buffer}
+    above = ancestors(stores, where)
     anchor: dict[Node, Node] = {}
     chosen: dict[Store, Node] = {}
     readers = _readers(stores, where)
     for store in stores:
         found = _anchor(store, anchor, order)
         if found is not None and _ready_before(store, found, anchor, above, order):
-            anchor[store.node] = found
             chosen[store] = found
+            if where[store.node] is store.buffer:
+                anchor[store.node] = found
     while True:
-        anchor = {s.node: c for s, c in chosen.items()}
+        anchor = {s.node: c for s, c in chosen.items() if where[s.node] is s.buffer}
         kept = {
             s: c
             for s, c in chosen.items()
@@ -59,9 +62,26 @@ def assign_epilogues(
             and _ready_before(s, c, anchor, above, order)
             and _may_overwrite(s, chosen, readers.get(s.buffer, ()), above, order)
         }
-        if len(kept) == len(chosen):
+        if len(kept) == len(chosen) and (tangled := _tangled(chosen, stores, where)):
+            del kept[tangled]
+        elif len(kept) == len(chosen):
             return chosen
         chosen = kept
+
+
+def _tangled(
+    chosen: Mapping[Store, Node], stores: Sequence[Store], where: Mapping[Node, Buffer]
+) -> Store | None:
+    """The last store of an epilogue for which two kernels would wait for each other."""
+    homes = {s.node: chosen.get(s, s.node) for s in stores if where[s.node] is s.buffer}
+    after: dict[Node, set[Node]] = {group: set() for group in homes.values()}
+    for store in stores:
+        group = chosen.get(store, store.node)
+        if store in chosen or where[store.node] is store.buffer:
+            read = {homes[n] for n in store.reads | store.scans if n in homes}
+            after[group] |= read - {group}
+    waiting = knots(after)
+    return next((s for s in reversed(stores) if chosen.get(s) in waiting), None)
 
 
 def _anchor(store: Store, anchor: Mapping[Node, Node], order: Mapping[Node, int]) -> Node | None:
@@ -117,6 +137,8 @@ def _may_overwrite(
     bit = 1 << order[contraction]
     for reader, old in readers:
         together = chosen.get(reader) is contraction and old not in reader.scans
-        if not together and (reader.node is contraction or above[reader.node] & bit):
+        read = reader.reads | reader.scans
+        late = any(n is contraction or above.get(n, 0) & bit for n in read)
+        if not together and (reader.node is contraction or late):
             return False
     return True

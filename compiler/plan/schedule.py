@@ -10,12 +10,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from netc.compiler.ops.scalar import Elementwise
 from netc.compiler.ops.source import Source
 from netc.compiler.plan.fuse import view_base
+from netc.compiler.plan.order import knots
 from netc.compiler.plan.plan import Buffer, Store, Unit
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from netc.compiler.ir.graph import Node
 
@@ -53,8 +55,7 @@ def schedule(
 
     Corrects `where` for results that are computed aside.
     """
-    items = _items(stores, epilogues, contractions)
-    _connect(items, where)
+    items = _arranged(stores, epilogues, contractions, where)
     units: list[Unit] = []
     copies: list[Unit] = []
     done: set[_Item] = set()
@@ -96,7 +97,13 @@ def _group(first: _Item, waiting: Sequence[_Item], done: set[_Item]) -> list[_It
 
 
 def _joins(item: _Item, group: Sequence[_Item]) -> bool:
-    """Sums over the batch need all blocks: a kernel that forms them cannot use them."""
+    """Whether a kernel of nests can go on with `item`.
+
+    Sums over the batch need all blocks: a kernel that forms them cannot use them. Results that
+    exchange old values need one nest, so they start a kernel.
+    """
+    if len(item.stores) > 1:
+        return False
     if not item.kind[1]:
         return True
     if any(not i.batched for i in (*group, item)):
@@ -104,9 +111,60 @@ def _joins(item: _Item, group: Sequence[_Item]) -> bool:
     return True
 
 
-def _items(
-    stores: Sequence[Store], epilogues: Mapping[Store, Node], contractions: Sequence[Node]
+def _arranged(
+    stores: Sequence[Store],
+    epilogues: Mapping[Store, Node],
+    contractions: Sequence[Node],
+    where: Mapping[Node, Buffer],
 ) -> list[_Item]:
+    """All items with what they wait for; results that exchange old values are one item."""
+
+    def items_of(member: Mapping[Store, tuple[Store, ...]]) -> list[_Item]:
+        items = _items(stores, epilogues, contractions, member)
+        _connect(items, where)
+        return items
+
+    member = {s: (s,) for s in stores}
+    items = items_of(member)
+    waiting = knots({i: i.after | i.behind for i in items})
+    single = [i.stores[0] for i in items if i in waiting and i.contraction is None]
+    for a, b in _exchanges(single, where):
+        merged = tuple(sorted({*member[a], *member[b]}, key=stores.index))
+        if any(s.scans & {other.node for other in merged} for s in merged):
+            continue
+        trial = {**member, **dict.fromkeys(merged, merged)}
+        found = items_of(trial)
+        if not knots({i: i.after for i in found}):
+            member, items = trial, found
+    return items
+
+
+def _exchanges(
+    stores: Sequence[Store], where: Mapping[Node, Buffer]
+) -> Iterator[tuple[Store, Store]]:
+    """Pairs of in-place results: the first reads the second's old value, at its own index."""
+    writers = {
+        (s.buffer.region, s.buffer.name): s
+        for s in stores
+        if s.buffer.region not in ("batch", "fixed")
+        and isinstance(s.node.op, Elementwise)
+        and where[s.node] is s.buffer
+    }
+    for store in writers.values():
+        names = {(n.op.space, n.op.name) for n in store.reads if isinstance(n.op, Source)}
+        for name in sorted(names & writers.keys()):
+            other = writers[name]
+            if other is not store and other.node.type == store.node.type:
+                yield store, other
+
+
+def _items(
+    stores: Sequence[Store],
+    epilogues: Mapping[Store, Node],
+    contractions: Sequence[Node],
+    member: Mapping[Store, tuple[Store, ...]],
+) -> list[_Item]:
+    """One item for each contraction and for each group of other stores, at its last store."""
     by_contraction: dict[Node, list[Store]] = {c: [] for c in contractions}
     for store in stores:
         anchor = epilogues.get(store)
@@ -114,50 +172,22 @@ def _items(
             by_contraction[anchor].append(store)
         elif store.node in by_contraction:
             by_contraction[store.node].insert(0, store)
-    items: dict[Node, _Item] = {
-        c: _Item(tuple(found), c) for c, found in by_contraction.items() if found
-    }
+    items = {c: _Item(tuple(found), c) for c, found in by_contraction.items() if found}
     order: list[_Item] = []
     emitted: set[Node] = set()
-    clusters = _clusters([s for s in stores if s not in epilogues and s.node not in items])
     for store in stores:
         anchor = epilogues.get(store, store.node)
         if anchor in items:
             if anchor not in emitted:
                 emitted.add(anchor)
                 order.append(items[anchor])
-        elif store in clusters:
-            order.append(_Item(clusters[store], None))
+        elif store is member[store][-1]:
+            order.append(_Item(member[store], None))
     return order
 
 
-def _clusters(stores: Sequence[Store]) -> dict[Store, tuple[Store, ...]]:
-    """In-place results of one shape that read each other's old values: computed in one nest.
-
-    Keyed by the last store of each cluster; most clusters are single stores.
-    """
-    member: dict[Store, list[Store]] = {s: [s] for s in stores}
-    place = {s: i for i, s in enumerate(stores)}
-    writers = {
-        (s.buffer.region, s.buffer.name): s
-        for s in stores
-        if s.buffer.region not in ("batch", "fixed")
-    }
-    for reader in writers.values():
-        for old in reader.reads:
-            if not isinstance(old.op, Source):
-                continue
-            writer = writers.get((old.op.space, old.op.name))
-            if writer is None or writer.node.type != reader.node.type:
-                continue
-            if member[writer] is not member[reader]:
-                merged = sorted(member[writer] + member[reader], key=place.__getitem__)
-                member.update(dict.fromkeys(merged, merged))
-    return {m[-1]: tuple(m) for m in member.values()}
-
-
 def _connect(items: Sequence[_Item], where: Mapping[Node, Buffer]) -> None:
-    maker = {s.node: i for i in items for s in i.stores}
+    maker = {s.node: i for i in items for s in i.stores if where.get(s.node) is s.buffer}
     maker |= {i.contraction: i for i in items if i.contraction is not None}
     writer: dict[Buffer, _Item] = {
         s.buffer: i for i in items for s in i.stores if s.buffer.region not in ("batch", "fixed")

@@ -73,7 +73,7 @@ def digits(torch: Any, w: dict[str, Any], x: Any, t: Any) -> tuple[Any, Any]:
     turned = x.reshape(-1, 8, 8).transpose(1, 2).reshape(-1, 64)
     h = torch.relu(affine(w, "logits.dense", turned))
     z = affine(w, "logits.dense_3", torch.relu(affine(w, "logits.dense_2", h)))
-    return torch.softmax(z, 1), torch.nn.functional.cross_entropy(z, t, label_smoothing=0.1)
+    return torch.softmax(z, 1), torch.nn.functional.cross_entropy(z, t, label_smoothing=0.2)
 
 
 def autoencoder(torch: Any, w: dict[str, Any], x: Any, t: Any) -> tuple[Any, Any]:

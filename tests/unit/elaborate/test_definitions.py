@@ -217,6 +217,15 @@ def test_a_state_means_its_next_value_after_the_arrow():
     assert inference == [55]
 
 
+def test_the_next_value_of_a_state_has_no_gradient():
+    unit = net(
+        "net T { input x: [] param w = 3 state m = 0 m <- batch_mean(w * x) loss m + 2 * w }",
+        training=True,
+    )
+    slope = unit.gradient(unit.values.loss, "parameter", "w", x=np.ones(1))
+    assert slope == 2
+
+
 def test_groups():
     found = model(
         "net T { input x: [4] layer enc = dense(3) h = x |> enc |> dense(2) "
