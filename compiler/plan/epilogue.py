@@ -10,8 +10,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from netc.compiler.ops.contract import Contract
+from netc.compiler.ops.reduce import Broadcast
 from netc.compiler.ops.scalar import Elementwise
-from netc.compiler.ops.source import Source
+from netc.compiler.ops.source import Constant, Iota, Random, Source
 from netc.compiler.plan.order import knots
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def assign_epilogues(
     anchor: dict[Node, Node] = {}
     chosen: dict[Store, Node] = {}
     readers = _readers(stores, where)
-    for store in stores:
+    for store in (s for s in stores if _along_lanes(s.node, where)):
         found = _anchor(store, anchor, order)
         if found is not None and _ready_before(store, found, anchor, above, order):
             chosen[store] = found
@@ -82,6 +83,20 @@ def _tangled(
             after[group] |= read - {group}
     waiting = knots(after)
     return next((s for s in reversed(stores) if chosen.get(s) in waiting), None)
+
+
+def _along_lanes(root: Node, where: Mapping[Node, Buffer]) -> bool:
+    """Whether the last axis of an unbatched value is the last axis of all it reads, or none of it."""
+    stack, seen = list(root.args), {root}
+    while stack and not root.type.batched:
+        node = stack.pop()
+        if node in seen or node in where or node.type.rank == 0:
+            continue
+        seen.add(node)
+        if not isinstance(node.op, Elementwise | Broadcast | Constant | Random | Iota):
+            return False
+        stack.extend(node.args)
+    return True
 
 
 def _anchor(store: Store, anchor: Mapping[Node, Node], order: Mapping[Node, int]) -> Node | None:

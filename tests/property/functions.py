@@ -87,19 +87,42 @@ def summed(draw, pool):
     return make(Contract(f"{first},{second}->{''.join(dict.fromkeys(out))}", sum_batch=True), a, b)
 
 
-OFTEN = (binary, unary, moved, contracted, summed)
-GROWTH = (*OFTEN, *OFTEN, jump, reduced, reduced, over_batch, lifted)
+def product(draw, pool):
+    """The products of a dense layer: forward, backward, weight gradient; and of two matrices."""
+    vectors = [n for n in pool if n.type.batched and n.type.rank == 1]
+    matrices = [n for n in pool if not n.type.batched and n.type.rank == 2]
+    a, b = draw(st.sampled_from(vectors)), draw(st.sampled_from(vectors))
+    w, v = draw(st.sampled_from(matrices)), draw(st.sampled_from(matrices))
+    match draw(st.integers(0, 3)):
+        case 0:
+            return make(Contract("a,ab->b"), a, w)
+        case 1:
+            return make(Contract("ba,a->b"), w, a)
+        case 2:
+            return make(Contract("a,b->ab", sum_batch=True), a, b)
+    return make(Contract(draw(st.sampled_from(("ab,bc->ac", "ba,bc->ac", "ab,cb->ac")))), w, v)
+
+
+def epilogue(draw, pool):
+    """An elementwise step on a product: what joins its kernel."""
+    a = draw(st.sampled_from([n for n in pool if isinstance(n.op, Contract)] or pool))
+    b = draw(st.sampled_from([b for b in pool if b.type.shape == a.type.shape]))
+    return make(draw(st.sampled_from(PAIRS))(), *draw(st.permutations([a, b])))
+
+
+PRODUCTS = (product, product, contracted, summed, epilogue)
+GROWTH = (*PRODUCTS, *PRODUCTS, binary, binary, unary, moved, moved, jump, reduced, over_batch, lifted)
 
 
 @st.composite
-def functions(draw, *, steps: int = 14, size: int = 1200) -> Graph:
+def functions(draw, *, steps: int = 18, size: int = 1200) -> Graph:
     """A function in f64; persistent values are often exchanged, transposed and updated in place."""
     pool = sources(draw)
     given = list(pool)
-    for _ in range(draw(st.integers(3, steps))):
+    for _ in range(draw(st.integers(steps // 2, steps))):
         try:
             node = draw(st.sampled_from(GROWTH))(draw, [*pool, *pool[-4:] * 3])
-        except (TypeRuleError, IndexError):
+        except TypeRuleError:
             continue
         if node.type.size <= size and node.type.rank <= 4:
             pool.append(node)
@@ -108,18 +131,17 @@ def functions(draw, *, steps: int = 14, size: int = 1200) -> Graph:
         total = reduce_sum(made[-1], tuple(range(made[-1].type.rank)))
         pool += gradients(total, given[:6])
     outputs = []
-    for i, (space, name) in enumerate(PERSISTENT):
-        shape = given[3 + i].type.shape
-        fitting = [n for n in pool if n.type.shape == shape and not n.type.batched]
+    for (space, name), old in zip(PERSISTENT, given[3:], strict=False):
+        fitting = [n for n in pool if n.type.shape == old.type.shape and not n.type.batched]
         if draw(st.integers(0, 3)):
-            old, new = given[3 + i], draw(st.sampled_from(fitting))
+            new = draw(st.sampled_from([*fitting, *fitting[-3:] * 3]))
             update = e.sub(old, e.mul(0.25, new)) if draw(st.booleans()) else new
             outputs.append(Output(space, name, update))
-    for i, node in enumerate(draw(st.lists(st.sampled_from(pool), max_size=2, unique=True))):
+    for i, node in enumerate(dict.fromkeys([*made[-2:], draw(st.sampled_from(pool))])):
         outputs.append(Output("output", f"o{i}", node))
     for i, node in enumerate(n for n in pool[-6:] if n.type.shape == () and not n.type.batched):
         outputs.append(Output("result", f"r{i}", node))
-    return Graph("step", tuple(outputs) or (Output("output", "o", pool[-1]),))
+    return Graph("step", tuple(outputs))
 
 
 def in_single(graph: Graph) -> Graph:

@@ -12,7 +12,7 @@ from tests.native import TARGETS, Native
 from tests.property.functions import BATCHES, environment, functions, in_single, largest
 
 TOLERANCE = {"f32": 2e-5, "f64": 1e-12}
-EXAMPLES = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+EXAMPLES = settings(max_examples=700, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def same(graph, found, env, precision):

@@ -112,6 +112,13 @@ LOSSES: dict[str, tuple[LossCase, ...]] = {
             (_distribution, _label),
             t="class[4]",
         ),
+        LossCase(
+            "nll(p, t)",
+            lambda p, t: _rows(-np.log(_pick(p, t))),
+            (_distribution, _label),
+            p="[3, 4]",
+            t="class[4][3]",
+        ),
     ),
     "categorical_cross_entropy": (
         LossCase(
@@ -208,7 +215,10 @@ LOSS_POINTS: tuple[LossPoint, ...] = (
     LossPoint(_LOGITS, (0,), (1,), log(2), (-0.5,)),
     LossPoint(_LOGITS, (40,), (1,), float(np.exp(-40)), (-float(np.exp(-40)),)),
     LossPoint(_LOGITS, (-40,), (0,), float(np.exp(-40)), (float(np.exp(-40)),)),
+    LossPoint(_LOGITS, (0.01,), (1,), float(np.log1p(np.exp(-0.01))), None),
+    LossPoint(_LOGITS, (0.01,), (0,), float(np.log1p(np.exp(0.01))), None),
     LossPoint(_BCE, (0, 1), (0, 1), 0, (1, -1)),
+    LossPoint(_BCE, (1e-44,), (1,), 100, (0,)),
     LossPoint(_BCE, (0, 1), (1, 0), 200, (0, 0)),
     LossPoint("logistic(p, t)", (1e4, -1e4), (1, -1), 0, (0, 0)),
     LossPoint("logistic(p, t)", (1e4, -1e4), (-1, 1), 2e4, (1, -1)),
