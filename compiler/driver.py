@@ -68,9 +68,7 @@ class Program:
     manifest: Manifest
     target: Target
     _stages: dict[FunctionName, Stages] = field(default_factory=dict)
-    _native: dict[FunctionName, tuple[jit.Library, int, FunctionSpec]] = field(
-        default_factory=dict
-    )
+    _native: dict[FunctionName, tuple[jit.Library, int, FunctionSpec]] = field(default_factory=dict)
 
     def stages(self, name: FunctionName, observers: tuple[Observer, ...] = ()) -> Stages:
         """Everything between the model and native code for one function."""
@@ -84,9 +82,7 @@ class Program:
             where = layout(memory, self.manifest)
             kernels = distinct(launches)
             text = emit_module(name, launches, kernels, where, self.manifest, self.target)
-            self._stages[name] = Stages(
-                graph, simplified, plan, memory, launches, kernels, text
-            )
+            self._stages[name] = Stages(graph, simplified, plan, memory, launches, kernels, text)
         return self._stages[name]
 
     def native(self, name: FunctionName) -> tuple[int, FunctionSpec]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from netc.compiler.functions import functions
 from netc.compiler.ir.types import TensorType
+from netc.compiler.ops.source import Source
 from netc.compiler.plan.storage import ELEMENT_BYTES, storage
 from netc.compiler.program import Block, FunctionName, FunctionSpec, Manifest, PortSpec, StoredSpec
 
@@ -50,7 +51,8 @@ def manifest(model: Model, lanes: int) -> Manifest:
 
 def function_spec(name: FunctionName, graph: Graph, memory: Memory) -> FunctionSpec:
     """What one native function takes and needs."""
-    inputs = [n.op.name for n in graph.nodes() if getattr(n.op, "space", "") == "input"]
+    sources = [n.op for n in graph.nodes() if isinstance(n.op, Source)]
+    inputs = [op.name for op in sources if op.space == "input"]
     outputs = tuple(o.name for o in graph.outputs if o.space == "output")
     return FunctionSpec(
         name, f"netc_{name}", tuple(inputs), outputs, memory.fixed, memory.per_block
@@ -72,9 +74,7 @@ def _port(port: Port) -> PortSpec:
     return PortSpec(port.name, port.shape, port.kind, port.classes, port.missing)
 
 
-def block(
-    values: Iterable[tuple[str, tuple[int, ...]]], lanes: int, precision: Precision
-) -> Block:
+def block(values: Iterable[tuple[str, tuple[int, ...]]], lanes: int, precision: Precision) -> Block:
     """Values one after the other, each at the start of a cache line."""
     size, specs = 0, []
     width = ELEMENT_BYTES[precision]

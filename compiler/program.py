@@ -41,7 +41,7 @@ class Slot(IntEnum):
     SHUFFLE = 15  # train: 0 text order, 1 shuffled, 2 with replacement
     RUN_EPOCHS = 16  # train: epochs to run in this call
     MAX_STEPS = 17  # train: stop after this many steps of this call; 0: no limit
-    PROGRESS = 18  # train: int64[3]: steps done (written), stop request (read), epochs done (written)
+    PROGRESS = 18  # train: int64[3]: steps done (out), stop request (in), epochs done (out)
     HISTORY = 19  # train: float64[RUN_EPOCHS, results], written: sample-weighted means of an epoch
     DATA = 20  # first address of inputs, targets, outputs
 

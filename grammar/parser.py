@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 import unicodedata
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from netc.grammar.build import build
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
 
     from netc.grammar.source import Source
     from netc.grammar.tree import File
-
-GRAMMAR: Final = Path(__file__).with_name("net.lark")
 
 RESERVED: Final = frozenset(
     {"input", "target", "param", "state", "output", "loss", "penalty", "metric", "assert", "const"}
@@ -85,17 +82,10 @@ def _accepts(terminals: set[str]) -> frozenset[str]:
 
 @cache
 def _lark() -> Lark:
-    """The parser, made at first use: importing Lark and building the tables is not free."""
-    from lark import Lark  # noqa: PLC0415 (costly: on first use)
+    """The parser, made at first use: importing Lark is not free."""
+    from netc.grammar.tables import load_parser  # noqa: PLC0415 (costly: on first use)
 
-    return Lark(
-        GRAMMAR.read_text(encoding="utf-8"),
-        parser="lalr",
-        lexer="contextual",
-        start="file",
-        keep_all_tokens=True,
-        maybe_placeholders=True,
-    )
+    return load_parser()
 
 
 def _permitted(token: Token) -> bool:

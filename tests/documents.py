@@ -67,6 +67,11 @@ def blocks(document: Path) -> list[Block]:
     return found
 
 
+def prose(document: Path) -> str:
+    """The text of a document without its blocks."""
+    return _BLOCK.sub("", document.read_text(encoding="utf-8"))
+
+
 def links(document: Path) -> list[str]:
     """The targets of a document's links to other files."""
     return [m["target"] for m in _LINK.finditer(document.read_text(encoding="utf-8"))]

@@ -197,5 +197,9 @@ def assert_native_equals(
             value = np.broadcast_to(value, found[key].shape)
         scale = np.max(np.abs(value[np.isfinite(value)]), initial=1e-30)
         np.testing.assert_allclose(
-            np.asarray(found[key], np.float64), value, rtol=rtol, atol=rtol * scale, err_msg=str(key)
+            np.asarray(found[key], np.float64),
+            value,
+            rtol=rtol,
+            atol=rtol * scale,
+            err_msg=str(key),
         )

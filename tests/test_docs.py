@@ -14,13 +14,18 @@ import pytest
 import netc
 from netc.__main__ import main
 from netc.grammar.diagnostics import KINDS, CompileError
-from tests.documents import ROOT, Block, blocks, commands, documents, links, missing_line
+from tests.documents import ROOT, Block, blocks, commands, documents, links, missing_line, prose
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 DOCUMENTS = documents()
 ERRORS = ROOT / "docs" / "errors.md"
+FOLDERS_OF_CODE = [
+    p
+    for top in ("grammar", "compiler", "runtime", "netc")
+    for p in (ROOT / top, *(ROOT / top).iterdir())
+]
 _EMPTY = "\nnet Nothing { input x: [1]; output y = x }\n"
 
 
@@ -98,6 +103,16 @@ def test_links_lead_somewhere(document: Path) -> None:
     assert broken == []
 
 
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
+def test_files_named_exist(document: Path) -> None:
+    """A file in backticks, as seen from the document, the root or a room, or written by a block."""
+    homes = {ROOT, document.parent, *FOLDERS_OF_CODE}
+    made = {block.file for block in blocks(document)}
+    named = set(re.findall(r"`([\w./-]+\.(?:py|net|lark|csv|md))`", prose(document)))
+    missing = [n for n in named - made if not any((home / n).exists() for home in homes)]
+    assert missing == []
+
+
 def test_every_document_is_in_the_index() -> None:
     index = ROOT / "docs" / "README.md"
     listed = {(index.parent / link).resolve() for link in links(index)}
@@ -107,10 +122,10 @@ def test_every_document_is_in_the_index() -> None:
 
 def test_error_codes_are_all_listed(request: pytest.FixtureRequest) -> None:
     import_module("netc.compiler.driver")  # every kind of mistake declares itself on import
-    rows = [
-        f"| `{code}` | {' '.join(cleandoc(KINDS[code].__doc__ or '').split())} |"
-        for code in sorted(KINDS)
-    ]
+    meanings = {
+        code: " ".join(cleandoc(kind.__doc__ or "").split()) for code, kind in KINDS.items()
+    }
+    rows = [f"| `{c}` | {meanings[c].replace('|', chr(92) + '|')} |" for c in sorted(KINDS)]
     table = "\n".join(["| code | meaning |", "|---|---|", *rows])
     text = ERRORS.read_text(encoding="utf-8")
     expected = re.sub(r"^\| code \|.*?(?=\n\n|\n*\Z)", lambda _: table, text, flags=re.M | re.S)

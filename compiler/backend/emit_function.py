@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from netc.compiler.backend import transpose
 from netc.compiler.backend.builder import Builder, Value, define, module
 from netc.compiler.backend.emit_kernel import emit_kernel
 from netc.compiler.backend.float_mode import flushed
@@ -13,7 +13,7 @@ from netc.compiler.backend.train_loop import train_loop
 from netc.compiler.program import Slot
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     from netc.compiler.backend.target import Target
     from netc.compiler.loops.loops import Kernel
@@ -74,6 +74,8 @@ def emit_module(
         emit_kernel(kernel, symbol, manifest.precision, target, scalars, declarations)
         for kernel, symbol in names.items()
     ]
+    if any(f"@{transpose.NAME}(" in text for text in texts):
+        texts.append(transpose.transpose_function(manifest.precision, manifest.lanes))
     texts.append(_body(launches, names, where, manifest, target))
     if name == "train":
         texts += train_loop(manifest, declarations)

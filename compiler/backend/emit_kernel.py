@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 from zlib import crc32
 
-from netc.compiler.backend import random
+from netc.compiler.backend import random, transpose
 from netc.compiler.backend.builder import Builder, Value, define, element_of, lanes_of, vector
 from netc.compiler.backend.math import MATH, as_float, as_mask
 from netc.compiler.backend.math.lanes import reduce_add, reduce_max, reduce_min
@@ -144,7 +144,8 @@ class KernelEmitter:
 
     def _pointer(self, buffer: int, index: Affine) -> Value:
         """The address of an element; constants stay displacements of the access."""
-        pointer, key = self.segments[0].known["buffer", buffer], ("buffer", buffer)
+        pointer = self.segments[0].known["buffer", buffer]
+        key: tuple[object, ...] = ("buffer", buffer)
         level = 0
         for name, factor in sorted(index.terms, key=lambda t: self.depth[t[0]]):
             value = self.integers[name]
@@ -210,7 +211,7 @@ class KernelEmitter:
         for statement in body:
             self.statement(statement)
 
-    def statement(self, statement: Statement) -> None:
+    def statement(self, statement: Statement) -> None:  # noqa: C901 - one case for each kind
         match statement:
             case Load(name, buffer, index, wide):
                 type_, align = self._access(index, wide)
@@ -234,8 +235,8 @@ class KernelEmitter:
                 self._draw(statement)
             case ReadScalar(name, scalar):
                 self.values[name] = self._at(0, ("scalar", scalar), lambda: self._scalar(scalar))
-            case TransposeTile(rows, columns):
-                self._transpose(rows, columns)
+            case TransposeTile():
+                self._transpose(statement)
             case Rows() | LoadRows() | StoreRows() | StoreResult():
                 self._border(statement)
 
@@ -319,21 +320,19 @@ class KernelEmitter:
             self.b, element, sample, self._slot(Slot.STEP), self._slot(Slot.SEED), path
         )
 
-    def _transpose(self, rows: tuple[str, ...], columns: tuple[str, ...]) -> None:
-        """Butterflies: round by round, vectors `bit` apart exchange halves of 2·bit lanes."""
-        vectors = [self.values[c] for c in columns]
-        count = len(vectors)
-        bit = count // 2
-        while bit:
-            low = [(n & bit and count + n - bit) or n for n in range(count)]
-            high = [n + bit if not n & bit else count + n for n in range(count)]
-            for i in range(count):
-                if not i & bit:
-                    a, b = vectors[i], vectors[i + bit]
-                    vectors[i] = self.b.shuffle(a, b, low)
-                    vectors[i + bit] = self.b.shuffle(a, b, high)
-            bit //= 2
-        self.values.update(zip(rows, vectors, strict=True))
+    def _transpose(self, tile: TransposeTile) -> None:
+        def number(value: int) -> Value:
+            return self.b.constant(value, "i64")
+
+        self.b.call(
+            transpose.NAME,
+            "void",
+            self._pointer(tile.source, tile.index),
+            number(tile.step * self.bytes),
+            number(tile.valid),
+            self._pointer(tile.target, tile.target_index),
+            number(tile.stride * self.bytes),
+        )
 
     # -- the caller's arrays -------------------------------------------------------------------
 

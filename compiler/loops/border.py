@@ -49,7 +49,9 @@ def write_unpack(writer: Writer, output: Output, rows_buffer: Buffer) -> None:
         writer.add(StoreRows(target, block * writer.lanes, size, element, name))
 
 
-def write_results(writer: Writer, outputs: Sequence[Output], numbers: Sequence[int], to: Buffer) -> None:
+def write_results(
+    writer: Writer, outputs: Sequence[Output], numbers: Sequence[int], to: Buffer
+) -> None:
     """Single numbers into the caller's double-precision results."""
     for output, number in zip(outputs, numbers, strict=True):
         value = writer.value(output.node, ())
@@ -64,5 +66,3 @@ def write_copy(writer: Writer, source: Buffer, target: Buffer) -> None:
         name = writer.name()
         writer.add(Load(name, origin, chunk * lanes, wide=True))
         writer.add(Store(goal, chunk * lanes, name, wide=True))
-
-

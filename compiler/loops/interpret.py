@@ -5,7 +5,6 @@ Invariant: an access outside its buffer is an error, and memory that was never w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -38,6 +37,8 @@ from netc.compiler.ops.elementwise import ELEMENTWISE
 from netc.compiler.ops.source import dtype, uniform
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
     from netc.compiler.ir.op import Array, Environment
     from netc.compiler.ir.types import Precision
 
@@ -110,13 +111,21 @@ class _Run:
             case Quotient(name, index, divisor, remainder):
                 whole, rest = divmod(self.index(index), divisor)
                 self.integers[name] = rest if remainder else whole
-            case TransposeTile(rows, columns):
-                turned = np.stack([values[c] for c in columns]).T
-                values.update(zip(rows, turned, strict=True))
+            case TransposeTile():
+                self.transpose(statement)
             case Position() | Mask() | Draw() | ReadScalar():
                 values[statement.name] = self.made(statement)
             case Rows() | LoadRows() | StoreRows() | StoreResult():
                 self.border(statement)
+
+    def transpose(self, tile: TransposeTile) -> None:
+        """All vectors are read before the first is written."""
+        numbers = range(self.lanes)
+        starts = [tile.index + min(i, tile.valid - 1) * tile.step for i in numbers]
+        columns = np.stack([self.place(tile.source, at, wide=True) for at in starts])
+        for i in numbers:
+            target = self.place(tile.target, tile.target_index + i * tile.stride, wide=True)
+            target[...] = columns[:, i]
 
     def made(self, statement: Position | Mask | Draw | ReadScalar) -> Any:
         match statement:
@@ -172,7 +181,8 @@ class _Run:
         start, memory = self.index(index), self.buffers[buffer]
         width = self.lanes if wide else 1
         if not 0 <= start <= len(memory) - width:
-            raise AccessError(f"buffer {buffer} of {len(memory)} elements at {start}, width {width}")
+            place = f"{start}, width {width}"
+            raise AccessError(f"buffer {buffer} of {len(memory)} elements at {place}")
         return memory[start : start + width] if wide else memory[start : start + 1].reshape(())
 
     def index(self, index: Affine) -> int:

@@ -164,15 +164,24 @@ class ReadScalar:
 
 @dataclass(frozen=True, slots=True)
 class TransposeTile:
-    """`rows[i]` = lane i of every column: a square of as many vectors as a vector has lanes."""
+    """A square of as many vectors as a vector has lanes, from one buffer turned into another.
 
-    rows: tuple[str, ...]
-    columns: tuple[str, ...]
+    Vector i is read at `index + i · step` (at most the last of `valid` ones), and lane i of all of
+    them is written at `target_index + i · stride`.
+    """
+
+    source: int
+    index: Affine
+    step: int
+    valid: int
+    target: int
+    target_index: Affine
+    stride: int
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """`name` = for each lane the data-set row of sample `index + lane` (dead lanes: the last row)."""
+    """`name` = for each lane the row of sample `index + lane`; dead lanes repeat the last row."""
 
     name: str
     index: Affine

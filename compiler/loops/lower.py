@@ -5,19 +5,20 @@ Units of the same structure (a deep net's layers) are lowered once and share the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from netc.compiler.loops.border import write_copy, write_pack, write_results, write_unpack
 from netc.compiler.loops.contract import write_contract
-from netc.compiler.loops.loops import Kernel
 from netc.compiler.loops.nests import write_nests
 from netc.compiler.loops.signature import Signature, signature
 from netc.compiler.loops.writer import Writer
 from netc.compiler.plan.plan import Buffer
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from netc.compiler.loops.loops import Kernel
     from netc.compiler.plan.plan import Plan, Unit
 
 

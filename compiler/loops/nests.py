@@ -1,4 +1,4 @@
-"""Loop nests of stored values that are not products: elementwise, reductions, sums over the batch."""
+"""Loop nests of stored values that are no products: elementwise ops and reductions."""
 
 from __future__ import annotations
 

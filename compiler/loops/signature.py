@@ -5,7 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from netc.compiler.plan.fuse import view_base
+
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from netc.compiler.ir.graph import Node
     from netc.compiler.plan.plan import Buffer, Plan, Unit
 
@@ -56,5 +60,16 @@ def signature(plan: Plan, unit: Unit) -> Signature | None:
     )
     if unit.panel is not None:
         buffers.setdefault(unit.panel, len(buffers))
-    contraction = None if unit.contraction is None else numbers[unit.contraction]
-    return Signature((unit.kind, tuple(entries), stores, contraction), tuple(buffers))
+    if unit.contraction is not None:
+        entries.append((numbers[unit.contraction], *_operands(plan, unit.contraction, buffers)))
+    return Signature((unit.kind, tuple(entries), stores), tuple(buffers))
+
+
+def _operands(plan: Plan, contraction: Node, buffers: dict[Buffer, int]) -> Iterator[object]:
+    """The views that a contraction reads; what they pass may have memory of its own as well."""
+    for arg in contraction.args:
+        base, node = view_base(arg), arg
+        while node is not base:
+            yield node.op, node.type
+            node = node.args[0]
+        yield base.type, buffers.setdefault(plan.where[base], len(buffers))

@@ -62,7 +62,7 @@ def _text(operand: Operand) -> str:
     return operand if isinstance(operand, str) else f"{operand:g}"
 
 
-def _line(statement: Statement, names: dict[int, str]) -> str:
+def _line(statement: Statement, names: dict[int, str]) -> str:  # noqa: C901 - one case each
     match statement:
         case Load(name, buffer, index, wide):
             return f"{name} = {names[buffer]}[{index}{' ..' if wide else ''}]"
@@ -82,8 +82,10 @@ def _line(statement: Statement, names: dict[int, str]) -> str:
             return f'{name} = uniform "{path}" element {element} sample {sample} along {lanes}'
         case ReadScalar(name, scalar):
             return f"{name} = scalar {scalar}"
-        case TransposeTile(rows, columns):
-            return f"{', '.join(rows)} = transpose {', '.join(columns)}"
+        case TransposeTile():
+            s = statement
+            source = f"{names[s.source]}[{s.index} .. + {s.step} i], i < {s.valid}"
+            return f"{names[s.target]}[{s.target_index} .. + {s.stride} i] = transpose {source}"
         case Rows(name, index):
             return f"{name} = rows {index} .."
         case LoadRows(name, buffer, rows, size, element):

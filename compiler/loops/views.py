@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from netc.compiler.loops.loops import Affine
 from netc.compiler.ops.movement import Reshape, Slice, Transpose
 from netc.compiler.ops.reduce import Broadcast
-from netc.compiler.loops.loops import Affine
 from netc.compiler.plan.fuse import view_base
 from netc.compiler.plan.storage import row_major, storage
 

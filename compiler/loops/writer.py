@@ -6,7 +6,6 @@ elementwise ops become one instruction on the values of their arguments at the s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -33,12 +32,13 @@ from netc.compiler.ops.movement import Reshape, Reverse, Slice, Transpose
 from netc.compiler.ops.reduce import Broadcast, Lift
 from netc.compiler.ops.scalar import Elementwise
 from netc.compiler.ops.source import Constant, Iota, Random, Source, Table
-from netc.compiler.plan.plan import Buffer
 from netc.compiler.plan.storage import row_major, storage
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
     from netc.compiler.ir.graph import Node
-    from netc.compiler.plan.plan import Plan
+    from netc.compiler.plan.plan import Buffer, Plan
 
 Index = tuple[Affine, ...]
 
@@ -219,7 +219,7 @@ class Writer:
         return name
 
     def _runs_over(self, node: Node, offset: Affine) -> bool:
-        """Whether the last vector may reach beyond the memory of a node: into the next row it may."""
+        """Whether the last vector may reach beyond a node's memory: into the next row it may."""
         last = sum(factor * (self.extents[n] - 1) for n, factor in offset.terms if factor > 0)
         return offset.constant + last + self.lanes > storage(node.type, self.lanes).elements
 
@@ -248,7 +248,7 @@ class Writer:
         self.know(node, index, value)
         return value
 
-    def evaluate(self, node: Node, index: Index) -> Operand:
+    def evaluate(self, node: Node, index: Index) -> Operand:  # noqa: C901 - one case for each form
         """Computes a node that needs no loops of its own."""
         args = node.args
         match node.op:
@@ -284,7 +284,8 @@ class Writer:
             case Reverse(axes=axes):
                 last = [n - 1 for n in node.type.shape]
                 return self.value(
-                    args[0], tuple(i * -1 + last[k] if k in axes else i for k, i in enumerate(index))
+                    args[0],
+                    tuple(i * -1 + last[k] if k in axes else i for k, i in enumerate(index)),
                 )
         raise AssertionError(f"{node.op} needs loops of its own")
 

@@ -12,7 +12,7 @@ from netc.compiler.ops.reduce import Lift
 from netc.compiler.ops.source import Source
 from netc.compiler.plan.epilogue import assign_epilogues
 from netc.compiler.plan.fuse import accesses, choose_stored, in_memory, is_scalar_source
-from netc.compiler.plan.plan import Buffer, Plan, Store, Unit
+from netc.compiler.plan.plan import Buffer, Plan, Region, Store, Unit
 from netc.compiler.plan.schedule import schedule
 from netc.compiler.plan.storage import storage
 from netc.compiler.plan.tiles import panel_elements
@@ -35,7 +35,7 @@ def build_plan(graph: Graph, lanes: int) -> Plan:
     persistent = [o for o in graph.outputs if o.space in PERSISTENT]
     homes = _place_results(persistent, where, lanes)
     for i, node in enumerate(n for n in nodes if n in stored and n not in where):
-        region = "batch" if node.type.batched else "fixed"
+        region: Region = "batch" if node.type.batched else "fixed"
         where[node] = homes.get(node) or Buffer(f"t{i}", region, storage(node.type, lanes).elements)
     stores = [_store(n, where[n], stored) for n in nodes if n in stored]
     stores += _extra_stores(persistent, where, lanes)
@@ -74,7 +74,7 @@ def _sources(nodes: Sequence[Node], lanes: int) -> dict[Node, Buffer]:
         if not isinstance(node.op, Source) or is_scalar_source(node):
             continue
         elements = storage(node.type, lanes).elements
-        region = "batch" if node.op.space == "input" else node.op.space
+        region: Region = "batch" if node.op.space == "input" else node.op.space
         where[node] = Buffer(node.op.name, region, elements)
     return where
 
@@ -99,9 +99,7 @@ def _store(node: Node, buffer: Buffer, stored: set[Node]) -> Store:
     return Store(node, buffer, reads, scans)
 
 
-def _extra_stores(
-    outputs: Sequence[Output], where: dict[Node, Buffer], lanes: int
-) -> list[Store]:
+def _extra_stores(outputs: Sequence[Output], where: dict[Node, Buffer], lanes: int) -> list[Store]:
     """Copies of values that go to several places, or from one persistent place to another."""
     buffers = {(b.region, b.name): b for b in where.values()}
     extra: list[Store] = []
@@ -132,9 +130,7 @@ def _without_consumed(
 
 def _packs(nodes: Sequence[Node], where: dict[Node, Buffer]) -> list[Unit]:
     inputs = [n for n in nodes if isinstance(n.op, Source) and n.op.space == "input"]
-    return [
-        Unit("pack", (Store(n, where[n], frozenset(), frozenset()),)) for n in inputs
-    ]
+    return [Unit("pack", (Store(n, where[n], frozenset(), frozenset()),)) for n in inputs]
 
 
 def _with_panel(unit: Unit, lanes: int) -> Unit:

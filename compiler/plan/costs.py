@@ -20,7 +20,7 @@ DRAW: Final = 120
 """Vector instructions of one random draw."""
 
 STORE_WHEN_SHARED: Final = 4
-"""A value with several users is stored when recomputing it takes at least this many instructions."""
+"""A value with several users is stored if recomputing it takes at least this many instructions."""
 
 STORE_WHEN_REPEATED: Final = 2
 """The same for a value that a broadcast would recompute for every repetition."""

@@ -1,7 +1,7 @@
 """Which elementwise stores are computed on a contraction's finished tiles.
 
-A store joins a contraction when it reads the product at its own index, has its shape, and everything
-else it reads is ready before the contraction starts. Bias, activation, the activation's derivative
+A store joins a contraction when it reads the product at its own index, has its shape, and all else
+that it reads is ready before the contraction starts. Bias, activation, the activation's derivative
 and the optimizer's update all arrive here by this one rule.
 """
 
@@ -36,9 +36,7 @@ def ancestors(stores: Sequence[Store], where: Mapping[Node, Buffer]) -> dict[Nod
     return found
 
 
-def assign_epilogues(
-    stores: Sequence[Store], where: Mapping[Node, Buffer]
-) -> dict[Store, Node]:
+def assign_epilogues(stores: Sequence[Store], where: Mapping[Node, Buffer]) -> dict[Store, Node]:
     """For each store that becomes part of a contraction's kernel, that contraction.
 
     `stores` are in topological order.
@@ -86,7 +84,7 @@ def _tangled(
 
 
 def _along_lanes(root: Node, where: Mapping[Node, Buffer]) -> bool:
-    """Whether the last axis of an unbatched value is the last axis of all it reads, or none of it."""
+    """Whether an unbatched value's last axis is the last axis of all it reads, or none of it."""
     stack, seen = list(root.args), {root}
     while stack and not root.type.batched:
         node = stack.pop()

@@ -66,9 +66,7 @@ def choose_stored(nodes: Sequence[Node], roots: Iterable[Node]) -> set[Node]:
     for node in nodes:
         if isinstance(node.op, Contract):
             stored.update(b for a in node.args if not in_memory(b := view_base(a)))
-    repeated = {
-        n.args[0] for n in nodes if isinstance(n.op, Broadcast | Lift) and _repeats(n)
-    }
+    repeated = {n.args[0] for n in nodes if isinstance(n.op, Broadcast | Lift) and _repeats(n)}
     used_by = users(nodes)
     cost: dict[Node, int] = {}
     for node in nodes:
@@ -97,6 +95,8 @@ def _worth_storing(cost: int, uses: int, repeated: bool) -> bool:
 
 def accesses(node: Node, stored: Set[Node]) -> tuple[frozenset[Node], frozenset[Node]]:
     """The memory that computing `node` reads: at its own index only, and at others as well."""
+    if isinstance(node.op, Contract):
+        return frozenset(), frozenset(view_base(a) for a in node.args)
     reads: set[Node] = set()
     scans: set[Node] = set()
     seen: set[tuple[Node, bool]] = set()

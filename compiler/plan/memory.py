@@ -1,7 +1,7 @@
 """Arena offsets by liveness: buffers that are never alive together may share memory.
 
 Two spaces keep offsets static under a symbolic batch: `batch` buffers count bytes for each block of
-samples, `fixed` buffers count bytes. Two batch buffers that do not overlap in bytes per block do not
+samples, `fixed` buffers count bytes. Batch buffers that do not overlap in bytes per block do not
 overlap for any number of blocks.
 """
 

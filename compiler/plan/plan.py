@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 if TYPE_CHECKING:
-    from netc.compiler.ir.graph import Graph, Node, Output
+    from collections.abc import Mapping
 
-Region = Literal[
-    "batch", "fixed", "parameter", "state", "optimizer", "gradient", "input", "output", "result"
-]
-"""Where a buffer lies: in the arena (`batch`: sized by blocks of samples), in a persistent block, or
-with the caller (rows of samples; double-precision results).
+    from netc.compiler.ir.graph import Graph, Node, Output, Space
+
+Region: TypeAlias = "Literal['batch', 'fixed'] | Space"
+"""Where a buffer lies: in the arena (`batch`: sized by blocks of samples), in a persistent block,
+or with the caller (rows of samples; double-precision results).
 """
 
 
@@ -45,7 +44,8 @@ class Unit:
 
     pack: caller's rows → blocks. nests: stores, one loop nest after the other, under one loop over
     blocks when batched. contract: a contraction with elementwise stores as epilogue.
-    copy: a deferred in-place result. unpack: blocks → caller's rows. results: numbers for the caller.
+    copy: a deferred in-place result. unpack: blocks → caller's rows. results: numbers for the
+    caller.
     """
 
     kind: Literal["pack", "nests", "contract", "copy", "unpack", "results"]

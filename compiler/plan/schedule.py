@@ -107,7 +107,8 @@ def _joins(item: _Item, group: Sequence[_Item]) -> bool:
     if not item.kind[1]:
         return True
     if any(not i.batched for i in (*group, item)):
-        return all(not i.batched for i in (*group, item)) and not any(i in item.after for i in group)
+        sums_only = all(not i.batched for i in (*group, item))
+        return sums_only and not any(i in item.after for i in group)
     return True
 
 
@@ -213,7 +214,7 @@ def _contraction_reads(contraction: Node, where: Mapping[Node, Buffer]) -> set[N
 
 
 def _defer(item: _Item, where: dict[Node, Buffer]) -> list[Unit]:
-    """Redirects the item's in-place results to scratch memory; returns the copies that end the job."""
+    """Redirects the item's in-place results to scratch memory; returns the copies at the end."""
     copies: list[Unit] = []
     redirected: list[Store] = []
     for store in item.stores:
@@ -228,5 +229,3 @@ def _defer(item: _Item, where: dict[Node, Buffer]) -> list[Unit]:
         copies.append(Unit("copy", (copy,), copy_to=store.buffer))
     item.stores = tuple(redirected)
     return copies
-
-

@@ -52,7 +52,7 @@ class Tile:
 
     `moving` is the operand (0 or 1) whose values are loaded as vectors, the other is broadcast.
     `row` is an axis of the broadcast operand that the result has, `column` the axis along the
-    vectors (forms outer and columns) or the second tiled axis (form pairs); None where there is none.
+    vectors (forms outer and columns) or the second tiled axis (form pairs); None if there is none.
     """
 
     form: Literal["samples", "pairs", "outer", "columns", "loops"]
@@ -134,7 +134,7 @@ def _largest(axes: Axes, operand: int) -> str | None:
 def split(extent: int, most: int, enough: int = 0) -> list[tuple[int, int]]:
     """`extent` as tiles of at most `most`: (size, count), larger first.
 
-    One size when a divisor of at least `enough` exists (half the code), else two neighbouring sizes.
+    One size if a divisor of at least `enough` exists (half the code), else two neighbouring sizes.
     """
     exact = [n for n in range(min(most, extent), max(enough, 1) - 1, -1) if extent % n == 0]
     if enough and exact:

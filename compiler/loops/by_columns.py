@@ -1,0 +1,218 @@
+"""Contractions whose lanes are columns of an unbatched result.
+
+Summed over the batch (outer): the operand with the columns is transposed to panels of samples.
+Nothing batched (columns): the operand with the columns is read as it lies.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from netc.compiler.loops.loops import Affine, Bind, Count, Operand, TransposeTile, var
+from netc.compiler.loops.nests import BLOCKS
+from netc.compiler.loops.product import (
+    Access,
+    Product,
+    Summed,
+    outer_letters,
+    ranges,
+    row_split,
+    summed_letters,
+)
+from netc.compiler.loops.tile import accumulate, finish
+from netc.compiler.plan import tiles
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from netc.compiler.plan.plan import Buffer
+
+BLOCK, LANE = "block", "lane"
+"""Summed loops of the batch, beside the letters of the contraction."""
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """The moving operand by samples: for each block, letters and panel, rows of `width` vectors."""
+
+    buffer: int
+    per_block: int
+    strides: dict[str, int]
+    splits: list[tuple[int, int]] = field(default_factory=list)
+
+
+def write_outer(product: Product, buffer: Buffer) -> None:
+    """Sums over the batch: a product of panels of the moving operand with the other's samples."""
+    writer = product.writer
+    panel = _write_panel(product, buffer)
+    full = writer.name("n")
+    writer.add(Bind(full, Count("B", writer.lanes)))
+    for first, width, count in ranges(panel.splits):
+        with writer.loop(count, hint="p") as across:
+            _column_tiles(product, across * width + first, width, panel, full)
+
+
+def _write_panel(product: Product, buffer: Buffer) -> Panel:
+    """Transposes the moving operand, a square of samples and elements at a time."""
+    writer, lanes, column = product.writer, product.writer.lanes, product.tile.column
+    assert column is not None
+    size = product.axes.sizes[column]
+    vectors = tiles.panel_vectors(size, lanes)
+    others = [c for c in dict.fromkeys(product.moving.letters) if c != column]
+    strides, step = {}, vectors * lanes * lanes
+    for letter in others:
+        strides[letter] = step
+        step *= product.axes.sizes[letter]
+    splits = tiles.split(vectors, product.limits.vectors)
+    panel = Panel(writer.number(buffer), step, strides, splits)
+    with (
+        writer.loop(BLOCKS, hint="b") as block,
+        writer.named_loops({c: product.axes.sizes[c] for c in others}) as at,
+    ):
+        for first, width, count in ranges(panel.splits):
+            whole = count if first + width * count < vectors else count - 1
+            if whole:
+                with writer.loop(whole, hint="p") as across, writer.loop(width, hint="p") as inside:
+                    corner = across * width + first
+                    _transpose(product, panel, (block, at), (corner, inside, width), lanes)
+            if whole < count:
+                corner = Affine(first + width * whole)
+                if width > 1:
+                    with writer.loop(width - 1, hint="p") as inside:
+                        _transpose(product, panel, (block, at), (corner, inside, width), lanes)
+                inside = Affine(width - 1)
+                valid = size - (vectors - 1) * lanes
+                _transpose(product, panel, (block, at), (corner, inside, width), valid)
+    return panel
+
+
+def _transpose(
+    product: Product,
+    panel: Panel,
+    sample: tuple[Affine, dict[str, Affine]],
+    place: tuple[Affine, Affine, int],
+    valid: int,
+) -> None:
+    """A square from element-major to sample-major; what lies beyond the axis repeats the last."""
+    writer, lanes = product.writer, product.writer.lanes
+    (block, at), (corner, inside, width) = sample, place
+    assert product.tile.column is not None
+    plain = product.access(
+        product.moving, {**at, product.tile.column: (corner + inside) * lanes}, wide=True
+    )
+    target = block * panel.per_block + corner * (lanes * lanes) + inside * lanes
+    for letter, stride in panel.strides.items():
+        target += at[letter] * stride
+    writer.add(
+        TransposeTile(
+            plain.buffer,
+            plain.offset + block * product.moving.per_block,
+            product.moving.stride_of(product.tile.column),
+            valid,
+            panel.buffer,
+            target,
+            width * lanes,
+        )
+    )
+
+
+def _column_tiles(product: Product, first: Affine, width: int, panel: Panel, full: str) -> None:
+    writer, row, column = product.writer, product.tile.row, product.tile.column
+    lanes = writer.lanes
+    start = 0
+    for rows, count in row_split(product, width):
+        with writer.loop(count, hint="f") as tile, outer_letters(product, row, column) as outer:
+            place = tile * rows + start
+            at = [outer if row is None else {**outer, row: place + i} for i in range(rows)]
+            broadcast = [_by_sample(product, a) for a in at]
+            corner = first * (lanes * lanes)
+            for letter, stride in panel.strides.items():
+                if letter in outer:
+                    corner += outer[letter] * stride
+            steps = {c: s for c, s in panel.strides.items() if c not in outer}
+            steps |= {BLOCK: panel.per_block, LANE: width * lanes}
+            vectors = [
+                Access(panel.buffer, corner + j * lanes, steps, wide=True) for j in range(width)
+            ]
+            sums = _over_samples(product, broadcast, vectors, full)
+            _finish_columns(product, sums, (rows, width), outer, (place, first))
+        start += rows * count
+
+
+def _by_sample(product: Product, at: dict[str, Affine]) -> Access:
+    plain = product.access(product.broadcast, at, wide=False)
+    return Access(
+        plain.buffer,
+        plain.offset,
+        plain.steps | {BLOCK: product.broadcast.per_block, LANE: 1},
+        wide=False,
+    )
+
+
+def _over_samples(
+    product: Product, rows: Sequence[Access], columns: Sequence[Access], full: str
+) -> Sequence[Operand]:
+    """Full blocks first, then the samples of the last block: exactly the batch, no masks."""
+    writer, letters = product.writer, summed_letters(product)
+    zeros: list[Operand] = [0.0] * (len(rows) * len(columns))
+    whole = [*letters, Summed(BLOCK, Count(full)), Summed(LANE, writer.lanes)]
+    sums = accumulate(writer, whole, rows, columns, zeros)
+    tail = [*letters, Summed(LANE, Count("B", writer.lanes, remainder=True))]
+
+    def last_block(access: Access) -> Access:
+        offset = access.offset + var(full) * access.steps[BLOCK]
+        steps = {n: s for n, s in access.steps.items() if n != BLOCK}
+        return Access(access.buffer, offset, steps, access.wide)
+
+    rows, columns = [last_block(a) for a in rows], [last_block(a) for a in columns]
+    return accumulate(writer, tail, rows, columns, sums)
+
+
+def write_columns(product: Product) -> None:
+    """Nothing batched: rows of one operand by vectors of the other."""
+    writer, row, column = product.writer, product.tile.row, product.tile.column
+    assert column is not None
+    lanes = writer.lanes
+    vectors = tiles.panel_vectors(product.axes.sizes[column], lanes)
+    for first, width, times in ranges(tiles.split(vectors, product.limits.vectors)):
+        for start, rows, count in ranges(row_split(product, width)):
+            with (
+                writer.loop(times, hint="p") as across,
+                writer.loop(count, hint="f") as tile,
+                outer_letters(product, row, column) as outer,
+            ):
+                corner = across * width + first
+                place = tile * rows + start
+                at = [outer if row is None else {**outer, row: place + i} for i in range(rows)]
+                sums = accumulate(
+                    writer,
+                    summed_letters(product),
+                    [product.access(product.broadcast, a, wide=False) for a in at],
+                    [
+                        product.access(
+                            product.moving, {**outer, column: (corner + j) * lanes}, wide=True
+                        )
+                        for j in range(width)
+                    ],
+                    [0.0] * (rows * width),
+                )
+                _finish_columns(product, sums, (rows, width), outer, (place, corner))
+
+
+def _finish_columns(
+    product: Product,
+    sums: Sequence[Operand],
+    shape: tuple[int, int],
+    outer: dict[str, Affine],
+    corner: tuple[Affine, Affine],
+) -> None:
+    writer, row, column = product.writer, product.tile.row, product.tile.column
+    assert column is not None
+    with writer.along_lanes(1) as lane:
+
+        def enter(i: Affine, j: Affine) -> dict[str, Affine]:
+            at = {**outer, column: (corner[1] + j) * writer.lanes + lane}
+            return at if row is None else {**at, row: corner[0] + i}
+
+        finish(product, sums, shape, enter)

@@ -1,0 +1,108 @@
+"""What the forms of a contraction share: operands as accesses, the loops around a tile."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from netc.compiler.plan import tiles
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from contextlib import AbstractContextManager
+
+    from netc.compiler.ir.graph import Node
+    from netc.compiler.loops.loops import Affine, Extent
+    from netc.compiler.loops.views import View
+    from netc.compiler.loops.writer import Writer
+    from netc.compiler.plan.plan import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Memory that moves with the summed loops: elements per round of each loop."""
+
+    buffer: int
+    offset: Affine
+    steps: dict[str, int]
+    wide: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Summed:
+    """One summed loop."""
+
+    name: str
+    extent: Extent
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """What all forms need: the node, its epilogue, its axes and operands."""
+
+    writer: Writer
+    node: Node
+    stores: tuple[Store, ...]
+    tile: tiles.Tile
+    limits: tiles.Limits
+    axes: tiles.Axes
+    views: tuple[View, View]
+
+    @property
+    def broadcast(self) -> View:
+        return self.views[1 - self.tile.moving]
+
+    @property
+    def moving(self) -> View:
+        return self.views[self.tile.moving]
+
+    def access(self, operand: View, at: dict[str, Affine], wide: bool) -> Access:
+        """An operand at the given letters; the letters not given are summed over."""
+        offset = operand.offset
+        steps: dict[str, int] = {}
+        for letter, stride in zip(operand.letters, operand.strides, strict=True):
+            if letter in at:
+                offset += at[letter] * stride
+            else:
+                steps[letter] = steps.get(letter, 0) + stride
+        return Access(self.writer.number(operand.buffer), offset, steps, wide)
+
+
+def summed_letters(product: Product) -> list[Summed]:
+    """The summed letters; the one with the smallest steps innermost."""
+
+    def stride(letter: str) -> int:
+        return min(abs(v.stride_of(letter)) or 1 << 60 for v in product.views)
+
+    letters = sorted(product.axes.summed, key=stride, reverse=True)
+    return [Summed(c, product.axes.sizes[c]) for c in letters]
+
+
+def outer_letters(
+    product: Product, *tiled: str | None
+) -> AbstractContextManager[dict[str, Affine]]:
+    """Loops over the letters of the result that the tile does not cover."""
+    letters = [c for c in product.axes.out if c not in tiled]
+    return product.writer.named_loops({c: product.axes.sizes[c] for c in letters})
+
+
+def parts(product: Product, letter: str | None, most: int) -> list[tuple[int, int, int]]:
+    extent = 1 if letter is None else product.axes.sizes[letter]
+    return ranges(tiles.split(extent, most))
+
+
+def ranges(splits: Sequence[tuple[int, int]]) -> list[tuple[int, int, int]]:
+    """(start, size, count) of successive tiles."""
+    found, start = [], 0
+    for size, count in splits:
+        found.append((start, size, count))
+        start += size * count
+    return found
+
+
+def row_split(product: Product, width: int) -> list[tuple[int, int]]:
+    row = product.tile.row
+    extent = 1 if row is None else product.axes.sizes[row]
+    most = product.limits.rows[width]
+    main = width == product.limits.vectors
+    return tiles.split(extent, most, most - 1 if main else tiles.ENOUGH_ACCUMULATORS // width)
