@@ -15,6 +15,7 @@ from netc.compiler.ops.elementwise import Max, Min, Sqrt, add, div, mul, neg
 from netc.compiler.ops.reduce import batch_sum, broadcast, reduce_sum
 from netc.compiler.ops.scalar import apply
 from netc.compiler.ops.source import Source, constant, source
+from netc.compiler.passes.pipeline import BEFORE_DERIVATIVES, run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -132,7 +133,9 @@ def _gradients(model: Model) -> dict[str, Node]:
     """The gradient of the objective for every parameter that is not frozen."""
     free = [p for p in model.parameters if not p.frozen]
     wrt = [source("parameter", p.name, p.shape, False, model.precision) for p in free]
-    found = gradients(_objective(model, model.training), wrt)
+    objective = Graph("objective", (Output("result", "objective", _objective(model, model.training)),))
+    (stable,) = run(objective, passes=BEFORE_DERIVATIVES).roots
+    found = gradients(stable, wrt)
     return {p.name: g for p, g in zip(free, found, strict=True)}
 
 

@@ -1,7 +1,7 @@
-"""The parser of `net.lark`, from tables kept in a file: reading them takes a tenth of building them.
+"""The parser of `net.lark`, from tables kept in a file: reading them is ten times as fast.
 
 Invariant: the file speeds up and decides nothing. Tables of another grammar or another release of
-Lark, and a file that is damaged or missing, are passed over and the parser is built from `net.lark`.
+Lark and a damaged or missing file are passed over: the parser is then built from `net.lark`.
 `python -m netc.grammar.tables` writes the file; it is JSON, and equal grammars give equal texts.
 """
 

@@ -35,7 +35,8 @@ def compile(
     """The model in a `.net` file, or in the text `source`.
 
     `defines` overrides `const` values, `seed` the seed of the train block. `threads` is checked and
-    kept, but this release runs on one thread. Raises CompileError for a text that does not compile,
+    kept, but this release runs on one thread; it compiles no imports, so `root`, the folder they
+    are relative to, has no effect yet. Raises CompileError for a text that does not compile,
     DataError for a file that is not text, UsageError for arguments out of range.
     """
     if (path is None) == (source is None):

@@ -226,7 +226,7 @@ class Training:
         return evaluation(self._executable, self._validation, EVALUATION_BATCH)[0]
 
     def _interrupt(self) -> None:
-        pass
+        self._interrupted = True
         self._progress[_STOP] = 1
 
 

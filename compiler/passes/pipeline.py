@@ -30,20 +30,29 @@ class Pass:
 Observer: TypeAlias = "Callable[[Pass, Graph, Graph, float], None]"
 """Called after each pass with the graphs before and after it, and its seconds."""
 
-PASSES: Final = (
+BEFORE_DERIVATIVES: Final = (
     Pass("fold", fold, "evaluates operations on constants"),
     Pass("simplify", simplify, "x * 1 → x, products with sums → contractions, …"),
     # after simplify, which brings formulas into the form that the patterns know
     Pass("stabilise", stabilise, "log(sum(exp x)) → logsumexp x, log(1 + x) → log1p x, …"),
+)
+"""Also run before differentiation: the derivative of a stable formula is stable, while that of
+exp(x) / sum(exp(x)) overflows however its value is rewritten afterwards.
+"""
+
+PASSES: Final = (
+    *BEFORE_DERIVATIVES,
     Pass("expand", expand, "logsumexp → max, sum, exp and log"),
     Pass("reciprocals", reciprocals, "x / broadcast(d) → x * broadcast(1 / d) in f32"),
     Pass("tidy", simplify, "simplifies what the passes before made"),
 )
 
 
-def run(graph: Graph, observers: Sequence[Observer] = ()) -> Graph:
-    """The graph after all passes."""
-    for step in PASSES:
+def run(
+    graph: Graph, observers: Sequence[Observer] = (), passes: Sequence[Pass] = PASSES
+) -> Graph:
+    """The graph after the passes."""
+    for step in passes:
         start = perf_counter()
         after = step.apply(graph)
         seconds = perf_counter() - start

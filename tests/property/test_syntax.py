@@ -8,9 +8,10 @@ from lark import Lark
 from netc.grammar.comments import comments
 from netc.grammar.diagnostics import CompileError
 from netc.grammar.format import format_source
-from netc.grammar.parser import GRAMMAR, RESERVED, parse
+from netc.grammar.parser import RESERVED, parse
 from netc.grammar.show import same, show
 from netc.grammar.source import Source
+from netc.grammar.tables import GRAMMAR
 from netc.grammar.tree import File
 
 PROGRAM = """## A net.

@@ -74,6 +74,7 @@ def test_train_eval_predict(place, capsys):
         )
         assert (status, out) == (0, "")
         assert f"20 samples to {name}" in err
+    assert [p for p in place.path.iterdir() if p.name.startswith(".")] == []
     lines = (place.path / "o.csv").read_text().splitlines()
     assert lines[0] == "y[0],y[1]"
     with np.load("o.npz") as archive:
@@ -113,7 +114,7 @@ def test_interrupt_saves_the_run(place, capsys):
     threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
     status, out, err = run(
         capsys,
-        *("train", "a.net", "--data", "d.npz", "--epochs", "100000"),
+        *("train", "a.net", "--data", "d.npz", "--epochs", "300"),
         *("--set", "pause=0.01", "--out", "r", "--json"),
     )
     assert status == 130

@@ -1,0 +1,1 @@
+"""How fast netc compiles and runs, beside what else one would use; `python -m benchmarks`."""

@@ -1,0 +1,291 @@
+"""An independent check of a plan: what its kernels really read and write, against its promises.
+
+Nothing is taken from the planner's own analysis: accesses come from the lowered kernels by interval
+arithmetic on their indices, liveness from the accesses, old and new values from the graph.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from netc.compiler.ir.graph import Node
+from netc.compiler.loops.loops import (
+    Affine,
+    Bind,
+    Count,
+    For,
+    Load,
+    LoadRows,
+    Quotient,
+    Rows,
+    Store,
+    StoreResult,
+    StoreRows,
+    TransposeTile,
+)
+from netc.compiler.loops.lower import Launch
+from netc.compiler.ops.source import Source
+from netc.compiler.plan.plan import Buffer, Memory, Plan
+from netc.compiler.plan.storage import ELEMENT_BYTES
+from netc.compiler.program import Manifest
+
+ARENA = ("batch", "fixed")
+PERSISTENT = {"parameter": "parameters", "state": "states", "optimizer": "optimizer",
+              "gradient": "gradients"}  # fmt: skip
+
+
+class PlanError(AssertionError):
+    """The plan breaks a promise."""
+
+
+@dataclass(frozen=True)
+class Access:
+    """Elements `low` to `high` of a buffer, in the loops around the statement."""
+
+    buffer: Buffer
+    write: bool
+    index: Affine
+    low: int
+    high: int
+    loops: tuple[For, ...]
+
+
+@dataclass
+class Walk:
+    """The accesses of one kernel for one batch size, in program order."""
+
+    launch: Launch
+    batch: int
+    lanes: int
+    ranges: dict[str, tuple[int, int]] = field(default_factory=dict)
+    loops: tuple[For, ...] = ()
+    accesses: list[Access] = field(default_factory=list)
+
+    def __post_init__(self):
+        blocks = -(-self.batch // self.lanes)
+        self.ranges |= {"B": (self.batch, self.batch), "blocks": (blocks, blocks)}
+        self.walk(self.launch.kernel.body)
+
+    def bounds(self, index: Affine) -> tuple[int, int]:
+        ends = [sorted(self.ranges[n][i] * f for i in (0, 1)) for n, f in index.terms]
+        return (
+            index.constant + sum(e[0] for e in ends),
+            index.constant + sum(e[1] for e in ends),
+        )
+
+    def count(self, extent: int | Count) -> tuple[int, int]:
+        if isinstance(extent, int):
+            return extent, extent
+        low, high = self.ranges[extent.base]
+        if not extent.remainder:
+            return low // extent.divisor, high // extent.divisor
+        if low == high:
+            return low % extent.divisor, low % extent.divisor
+        return 0, extent.divisor - 1
+
+    def touch(self, buffer: int, index: Affine, width: int, *, write: bool) -> None:
+        low, high = self.bounds(index)
+        if buffer < 0:
+            size = self.launch.kernel.scratch[-buffer - 1]
+            if low < 0 or high + width > size:
+                raise PlanError(f"tile of {size} elements: access to {low}..{high + width}")
+            return
+        place = self.launch.buffers[buffer]
+        self.accesses.append(Access(place, write, index, low, high + width - 1, self.loops))
+
+    def walk(self, body) -> None:
+        for statement in body:
+            match statement:
+                case Load(_, buffer, index, wide):
+                    self.touch(buffer, index, self.lanes if wide else 1, write=False)
+                case Store(buffer, index, _, wide):
+                    self.touch(buffer, index, self.lanes if wide else 1, write=True)
+                case For(variable, extent, inner, _):
+                    rounds = self.count(extent)[1]
+                    if rounds > 0:
+                        self.ranges[variable] = (0, rounds - 1)
+                        self.loops = (*self.loops, statement)
+                        self.walk(inner)
+                        self.loops = self.loops[:-1]
+                case Bind(name, count):
+                    self.ranges[name] = self.count(count)
+                case Quotient(name, index, divisor, remainder):
+                    low, high = self.bounds(index)
+                    if low < 0:
+                        raise PlanError(f"quotient of a negative index, {low}")
+                    whole = (low // divisor, high // divisor)
+                    rest = (0, min(high, divisor - 1))
+                    self.ranges[name] = rest if remainder else whole
+                case TransposeTile(source, index, step, valid, target, target_index, stride):
+                    for i in range(valid):
+                        self.touch(source, index + i * step, self.lanes, write=False)
+                    for i in range(self.lanes):
+                        self.touch(target, target_index + i * stride, self.lanes, write=True)
+                case Rows(name, _):
+                    self.ranges[name] = (0, self.batch - 1)
+                case LoadRows(_, buffer, rows, size, element):
+                    self.touch(buffer, Affine(0, ((rows, size),)) + element, 1, write=False)
+                case StoreRows(buffer, first, size, element, _):
+                    self.ranges["row"] = (0, min(self.bounds(first)[1] + self.lanes, self.batch) - 1)
+                    self.touch(buffer, Affine(0, (("row", size),)) + element, 1, write=True)
+                case StoreResult(buffer, number, _):
+                    self.touch(buffer, Affine(number), 1, write=True)
+
+
+def check(plan: Plan, memory: Memory, launches: list[Launch], manifest: Manifest) -> None:
+    """Raises PlanError when the kernels, in this order and at these places, break a promise."""
+    _check_identity(plan, launches)
+    for batch in (1, plan.lanes, 2 * plan.lanes + 3):
+        walks = [Walk(launch, batch, plan.lanes) for launch in launches]
+        for walk in walks:
+            _check_bounds(walk, batch, plan.lanes, manifest)
+            _check_in_place(plan, walk)
+        _check_stored_before_read(walks)
+        _check_arena(walks, memory, batch, plan.lanes, manifest)
+        _check_old_values(plan, walks)
+
+
+def _check_identity(plan: Plan, launches: list[Launch]) -> None:
+    """Kernels assume that different buffers do not overlap: one place has one buffer."""
+    known: dict[tuple[str, str], Buffer] = {}
+    for buffer in {b: None for launch in launches for b in launch.buffers}:
+        if buffer.region not in ARENA:
+            border = buffer.region in ("input", "output", "result")
+            found = known.setdefault((buffer.region, buffer.name), buffer)
+            if found is not buffer and not border:
+                raise PlanError(f"two buffers for {buffer.region} {buffer.name}")
+
+
+def _check_bounds(walk: Walk, batch: int, lanes: int, manifest: Manifest) -> None:
+    blocks = -(-batch // lanes)
+    ports = {("input", p.name): p for p in (*manifest.inputs, *manifest.targets)}
+    ports |= {("output", p.name): p for p in manifest.outputs}
+    for access in walk.accesses:
+        buffer = access.buffer
+        match buffer.region:
+            case "batch":
+                size = buffer.elements * blocks
+            case "input" | "output":
+                size = batch
+                for n in ports[buffer.region, buffer.name].shape:
+                    size *= n
+            case "result":
+                size = len(manifest.results)
+            case _:
+                size = buffer.elements
+        if access.low < 0 or access.high >= size:
+            raise PlanError(
+                f"{walk.launch.unit.kind}: {buffer} has {size} elements for {batch} samples,"
+                f" access from {access.low} to {access.high}"
+            )
+
+
+def _check_stored_before_read(walks: list[Walk]) -> None:
+    written: set[Buffer] = set()
+    for walk in walks:
+        for access in walk.accesses:
+            if access.write:
+                written.add(access.buffer)
+            elif access.buffer.region in ARENA and access.buffer not in written:
+                raise PlanError(f"{walk.launch.unit.kind} reads {access.buffer} before it is stored")
+
+
+def _check_arena(
+    walks: list[Walk], memory: Memory, batch: int, lanes: int, manifest: Manifest
+) -> None:
+    """Places are aligned, inside their part of the arena or block, and apart while in use."""
+    width, blocks = ELEMENT_BYTES[manifest.precision], -(-batch // lanes)
+    alive: dict[Buffer, tuple[int, int]] = {}
+    for i, walk in enumerate(walks):
+        for access in walk.accesses:
+            alive[access.buffer] = (alive.get(access.buffer, (i, i))[0], i)
+    places: list[tuple[Buffer, int, int]] = []
+    for buffer in alive:
+        if buffer.region in PERSISTENT:
+            _check_block(buffer, getattr(manifest, PERSISTENT[buffer.region]), width)
+        if buffer.region not in ARENA:
+            continue
+        offset = memory.offsets[buffer]
+        batched = buffer.region == "batch"
+        end = offset + buffer.elements * width
+        if offset % 64 or offset < 0 or end > (memory.per_block if batched else memory.fixed):
+            raise PlanError(f"{buffer} at {offset} to {end}")
+        start = memory.fixed + offset * blocks if batched else offset
+        places.append((buffer, start, start + buffer.elements * width * (blocks if batched else 1)))
+    if memory.fixed % 64 or memory.per_block % 64:
+        raise PlanError(f"arena parts of {memory.fixed} and {memory.per_block} bytes")
+    for n, (a, start, end) in enumerate(places):
+        for b, other_start, other_end in places[:n]:
+            together = alive[a][0] <= alive[b][1] and alive[b][0] <= alive[a][1]
+            if together and start < other_end and other_start < end:
+                raise PlanError(f"{a} and {b} overlap while both are in use")
+
+
+def _check_block(buffer: Buffer, block, width: int) -> None:
+    starts = sorted([v.offset for v in block.values] + [block.size])
+    (value,) = (v for v in block.values if v.name == buffer.name)
+    room = min(s for s in starts if s > value.offset) - value.offset
+    if value.offset % 64 or buffer.elements * width > room:
+        raise PlanError(f"{buffer} has {room} bytes at {value.offset}")
+
+
+def _check_old_values(plan: Plan, walks: list[Walk]) -> None:
+    """Nobody reads a value from outside after the kernel that overwrites it."""
+    overwritten: set[Buffer] = set()
+    for walk in walks:
+        old = {plan.where[n] for n in _read_nodes(plan, walk) if isinstance(n.op, Source)}
+        for buffer in old & overwritten:
+            raise PlanError(f"{walk.launch.unit.kind} needs the old value of {buffer}")
+        overwritten |= {
+            a.buffer for a in walk.accesses if a.write and a.buffer.region in PERSISTENT
+        }
+
+
+def _read_nodes(plan: Plan, walk: Walk) -> set[Node]:
+    """The nodes that a kernel needs from memory, by the graph."""
+    unit = walk.launch.unit
+    loaded = {a.buffer for a in walk.accesses if not a.write}
+    made = {s.node for s in unit.stores if plan.where.get(s.node) is s.buffer}
+    copied = [s.node for s in unit.stores if s.node not in made and unit.kind != "copy"]
+    stack = [a for n in (*made, *filter(None, [unit.contraction])) for a in n.args]
+    stack += [*copied, *(o.node for o in unit.outputs)]
+    found: set[Node] = set()
+    seen: set[Node] = set()
+    while stack:
+        node = stack.pop()
+        if node in seen:
+            continue
+        seen.add(node)
+        if node not in made and node in plan.where and plan.where[node] in loaded:
+            found.add(node)
+        else:
+            stack.extend(node.args)
+    return found
+
+
+def _check_in_place(plan: Plan, walk: Walk) -> None:
+    """In one kernel, what is overwritten was read at this very index just before, or not at all.
+
+    Reads in earlier loops are done; reads after the store must mean the new value.
+    """
+    old = {plan.where[n] for n in _read_nodes(plan, walk) if isinstance(n.op, Source)}
+    for position, write in enumerate(walk.accesses):
+        if not write.write or write.buffer not in old or write.buffer.region not in PERSISTENT:
+            continue
+        for place, read in enumerate(walk.accesses):
+            if read.write or read.buffer is not write.buffer:
+                continue
+            shared = [a for a, b in zip(read.loops, write.loops, strict=False) if a is b]
+            if not shared and place < position:
+                continue
+            names = {loop.variable for loop in shared}
+            fixed = all(name in names for name, _ in write.index.terms)
+            if place < position and read.index == write.index and fixed:
+                continue
+            if place < position and _apart(read, write):
+                continue
+            raise PlanError(f"{write.buffer} is overwritten before it is read")
+
+
+def _apart(read: Access, write: Access) -> bool:
+    return read.high < write.low or write.high < read.low
