@@ -22,7 +22,7 @@ class Peer(Protocol):
         """Inputs and labels as the peer's own arrays."""
 
     def step(self, x: Any, y: Any) -> Any:
-        """Forward, backward, update; the loss before the update, convertible by `float`."""
+        """Forward, backward, update; the loss before the update, a number after `.item()`."""
 
     def forward(self, x: Any) -> Any:
         """The logits, as for inference."""

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from benchmarks.nets import Array, Net
 
 CHECKED_STEPS: Final = 3
-LOSS_TOLERANCE: Final = 2e-5
-OUTPUT_TOLERANCE: Final = 1e-3
+LOSS_TOLERANCE: Final = 1e-5
+OUTPUT_TOLERANCE: Final = 1e-4
 """Relative to the largest: two orders of summation in f32, after two and after three updates."""
 
 FIT_ELEMENTS: Final = 1 << 20
@@ -95,7 +95,7 @@ def check(net: Net, batch: int, names: Sequence[str]) -> None:
     _agree(f"{net.name}, fit", trained.history["objective"], np.mean(own), LOSS_TOLERANCE)
     logits = model.forward(x[:batch])
     for name, peer in others.items():
-        theirs = [float(peer.step(*peer.arrays(*part))) for part in parts]
+        theirs = [peer.step(*peer.arrays(*part)).item() for part in parts]
         _agree(f"{net.name}, losses of {name}", theirs, own, LOSS_TOLERANCE)
         found = peer.forward(peer.arrays(*parts[0])[0])
         _agree(f"{net.name}, outputs of {name}", found, logits, OUTPUT_TOLERANCE)

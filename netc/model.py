@@ -227,7 +227,8 @@ class Model:
         scalars = self._taken_scalars(named)
         samples, held = self._all(data, named), None
         if validation is not None and not isinstance(validation, int | float):
-            held = self._all((_collection(validation),), {})
+            pair = tuple(validation) if isinstance(validation, list) else validation
+            held = self._all((pair,), {})
         elif options.validation > 0:
             seed, shuffled = self._executable.seed, options.shuffle != "false"
             samples, held = hold_out(samples, options.validation, seed, shuffled=shuffled)
@@ -390,11 +391,6 @@ def _options(settings: Settings) -> RunOptions:
 
 def _given(**options: object) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None}
-
-
-def _collection(data: object) -> object:
-    """`validation=[x, y]` counts as the tuple that it means."""
-    return tuple(data) if isinstance(data, list) else data
 
 
 def _single(outputs: dict[str, Array]) -> Outputs:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from netc.compiler.ir.graph import Node
+import numpy as np
+
+from netc.compiler.ir.graph import Node, toposort
 from netc.compiler.loops.loops import (
     Affine,
     Bind,
@@ -264,28 +266,76 @@ def _read_nodes(plan: Plan, walk: Walk) -> set[Node]:
 
 
 def _check_in_place(plan: Plan, walk: Walk) -> None:
-    """In one kernel, what is overwritten was read at this very index just before, or not at all.
+    """One kernel reads each old value before it overwrites it, element by element.
 
-    Reads in earlier loops are done; reads after the store must mean the new value.
+    A later nest may read what an earlier one has stored, when the graph says so.
     """
     old = {plan.where[n] for n in _read_nodes(plan, walk) if isinstance(n.op, Source)}
-    for position, write in enumerate(walk.accesses):
-        if not write.write or write.buffer not in old or write.buffer.region not in PERSISTENT:
-            continue
-        for place, read in enumerate(walk.accesses):
-            if read.write or read.buffer is not write.buffer:
-                continue
-            shared = [a for a, b in zip(read.loops, write.loops, strict=False) if a is b]
-            if not shared and place < position:
-                continue
-            names = {loop.variable for loop in shared}
-            fixed = all(name in names for name, _ in write.index.terms)
-            if place < position and read.index == write.index and fixed:
-                continue
-            if place < position and _apart(read, write):
-                continue
-            raise PlanError(f"{write.buffer} is overwritten before it is read")
+    both = {a.buffer for a in walk.accesses if a.write} & old
+    if both:
+        stores = walk.launch.unit.stores
+        again = {s.buffer for s in stores if any(_reaches(o.node, s.node) for o in stores)}
+        _Trace(walk, both, again).run()
 
 
-def _apart(read: Access, write: Access) -> bool:
-    return read.high < write.low or write.high < read.low
+def _reaches(node: Node, other: Node) -> bool:
+    return node is not other and other in toposort([node])
+
+
+@dataclass
+class _Trace:
+    """Executes the accesses to the buffers `both` of one kernel; `again` may be read when new."""
+
+    walk: Walk
+    both: set[Buffer]
+    again: set[Buffer]
+    nest: int = 0
+
+    def run(self) -> None:
+        blocks = -(-self.walk.batch // self.walk.lanes)
+        self.integers = {"B": self.walk.batch, "blocks": blocks}
+        self.writer = {b: np.full(b.elements, -1) for b in self.both}
+        for self.nest, statement in enumerate(self.walk.launch.kernel.body):
+            self.statement(statement)
+
+    def concerned(self, body) -> bool:
+        """Whether a loop touches one of the buffers."""
+        return any(
+            self.concerned(s.body)
+            if isinstance(s, For)
+            else isinstance(s, Load | Store) and self.buffer(s) in self.both
+            for s in body
+        )
+
+    def buffer(self, access: Load | Store) -> Buffer | None:
+        return self.walk.launch.buffers[access.buffer] if access.buffer >= 0 else None
+
+    def index(self, index: Affine) -> int:
+        return index.constant + sum(self.integers[n] * f for n, f in index.terms)
+
+    def count(self, extent: int | Count) -> int:
+        if isinstance(extent, int):
+            return extent
+        base = self.integers[extent.base]
+        return base % extent.divisor if extent.remainder else base // extent.divisor
+
+    def statement(self, statement) -> None:
+        match statement:
+            case For(variable, extent, body, _):
+                if self.concerned(body):
+                    for i in range(self.count(extent)):
+                        self.integers[variable] = i
+                        for inner in body:
+                            self.statement(inner)
+            case Bind(name, count):
+                self.integers[name] = self.count(count)
+            case Quotient(name, index, divisor, remainder):
+                self.integers[name] = divmod(self.index(index), divisor)[remainder]
+            case Load() | Store() if (buffer := self.buffer(statement)) in self.both:
+                start = self.index(statement.index)
+                width = self.walk.lanes if statement.wide else 1
+                place = self.writer[buffer][start : start + width]
+                if isinstance(statement, Store):
+                    place[:] = self.nest
+                elif (place == self.nest).any() or (place >= 0).any() and buffer not in self.again:
+                    raise PlanError(f"{buffer} is overwritten before it is read")

@@ -1,0 +1,109 @@
+"""Time to compile, by stage: each measurement in a fresh process, so that nothing is warm.
+
+`python -m benchmarks.compiling FILE [NAME=VALUE …]` measures itself and prints JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ROOT: Final = Path(__file__).parent.parent
+
+STAGES: Final = (
+    ("parse", "driver", "parse"),
+    ("elaborate", "driver", "elaborate"),
+    ("initial values", "driver", "interpret"),
+    ("graph", "driver", "function_graph"),
+    ("passes", "pipeline", "run"),
+    ("plan", "driver", "build_plan"),
+    ("plan", "driver", "place"),
+    ("lower", "driver", "lower"),
+    ("emit", "driver", "emit_module"),
+    ("codegen", "jit", "compile_object"),
+    ("load", "jit", "load"),
+)
+"""Name, and the function that the driver calls for it: module and attribute."""
+
+IMPORTS: Final = ("import netc", "import compiler")
+ORDER: Final = (*IMPORTS, *dict.fromkeys(name for name, _, _ in STAGES), "rest", "total")
+Seconds = dict[str, float]
+
+
+def cold(file: Path, repeats: int, **defines: int) -> Seconds:
+    """Medians of several fresh processes; the stages are those of `step` alone.
+
+    `total` is from `netc.compile` to the end of the first step, imports excluded.
+    """
+    words = [f"{name}={value}" for name, value in defines.items()]
+    command = [sys.executable, "-m", "benchmarks.compiling", str(file), *words]
+    runs = []
+    for _ in range(repeats):
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+        runs.append(json.loads(done.stdout))
+    return {name: median(run[name] for run in runs) for name in ORDER}
+
+
+def once(file: str, defines: dict[str, int]) -> Seconds:
+    """Compiles a net in this process and makes one step; seconds by stage."""
+    start = perf_counter()
+    import netc  # noqa: PLC0415 - what is measured
+
+    imported = perf_counter()
+    from netc.compiler import driver  # noqa: PLC0415
+    from netc.compiler.backend import jit  # noqa: PLC0415
+    from netc.compiler.passes import pipeline  # noqa: PLC0415
+
+    netc.compile  # noqa: B018 - loads the face
+    loaded = perf_counter()
+    seconds = dict.fromkeys(ORDER, 0.0)
+    seconds["import netc"] = imported - start
+    seconds["import compiler"] = loaded - imported
+    modules = {"driver": driver, "pipeline": pipeline, "jit": jit}
+    for name, module, attribute in STAGES:
+        _time(modules[module], attribute, name, seconds)
+
+    from benchmarks.nets import random_data  # noqa: PLC0415
+
+    before = perf_counter()
+    model = netc.compile(file, defines=defines)
+    compiled = perf_counter() - before
+    data = tuple(random_data(model.manifest, 4).values())
+    before = perf_counter()
+    model.step(data)
+    seconds["total"] = compiled + perf_counter() - before
+    stages = sum(seconds[name] for name in dict.fromkeys(n for n, _, _ in STAGES))
+    seconds["rest"] = seconds["total"] - stages
+    return seconds
+
+
+def _time(module: Any, attribute: str, name: str, seconds: Seconds) -> None:
+    """Replaces a function by one that adds its time to `seconds[name]`."""
+    function: Callable[..., object] = getattr(module, attribute)
+
+    def timed(*arguments: object, **named: object) -> object:
+        start = perf_counter()
+        try:
+            return function(*arguments, **named)
+        finally:
+            seconds[name] += perf_counter() - start
+
+    setattr(module, attribute, timed)
+
+
+def main(arguments: list[str]) -> None:
+    file, *words = arguments
+    defines = {name: int(value) for name, value in (word.split("=") for word in words)}
+    print(json.dumps(once(file, defines)))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
