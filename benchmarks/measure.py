@@ -5,18 +5,27 @@ A sample is a run of many calls, long enough for the clock; its time is divided 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import ceil
 from statistics import median, quantiles
 from time import perf_counter
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 SAMPLE_SECONDS: Final = 3e-3
 LEAST_ROUNDS: Final = 5
+TRIES: Final = 3
+"""The least of several: one disturbed call must not decide how long all samples are."""
 
-Run = Callable[[int], object]
-"""Does something the given number of times."""
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One way: `run` does it the given number of times; a sample of it lasts `sample` seconds."""
+
+    run: Callable[[int], object]
+    sample: float = SAMPLE_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,43 +38,39 @@ class Timing:
     samples: int
 
 
-def calls(function: Callable[..., object], *arguments: object) -> Run:
+def calls(function: Callable[..., object], *arguments: object) -> Way:
     """Calling a function from Python."""
 
     def run(times: int) -> None:
         for _ in range(times):
             function(*arguments)
 
-    return run
+    return Way(run)
 
 
-def interleaved(
-    runs: Mapping[str, Run], seconds: float, sample: float = SAMPLE_SECONDS
-) -> dict[str, Timing]:
-    """Times all runs in turn until `seconds` are over, each at least a few times."""
-    times = {name: _calibrated(run, sample) for name, run in runs.items()}
-    found: dict[str, list[float]] = {name: [] for name in runs}
+def interleaved(ways: Mapping[str, Way], seconds: float) -> dict[str, Timing]:
+    """Times all ways in turn until `seconds` are over, each at least a few times."""
+    times = {name: _calibrated(way) for name, way in ways.items()}
+    found: dict[str, list[float]] = {name: [] for name in ways}
     end = perf_counter() + seconds
-    rounds = 0
-    while rounds < LEAST_ROUNDS or perf_counter() < end:
-        for name, run in runs.items():
-            found[name].append(_seconds(run, times[name]) / times[name])
-        rounds += 1
+    while len(next(iter(found.values()))) < LEAST_ROUNDS or perf_counter() < end:
+        for name, way in ways.items():
+            found[name].append(_seconds(way, times[name]) / times[name])
     return {name: _timing(samples) for name, samples in found.items()}
 
 
-def _calibrated(run: Run, sample: float) -> int:
+def _calibrated(way: Way) -> int:
     """How many times fill a sample; this is the warm-up as well."""
     times = 1
-    run(times)
-    while (elapsed := _seconds(run, times)) < sample / 4:
+    way.run(times)
+    while (elapsed := min(_seconds(way, times) for _ in range(TRIES))) < way.sample / 4:
         times *= 4
-    return max(1, ceil(times * sample / elapsed))
+    return max(1, ceil(times * way.sample / elapsed))
 
 
-def _seconds(run: Run, times: int) -> float:
+def _seconds(way: Way, times: int) -> float:
     start = perf_counter()
-    run(times)
+    way.run(times)
     return perf_counter() - start
 
 

@@ -75,4 +75,3 @@ def random_data(manifest: Manifest, samples: int, seed: int = 0) -> dict[str, Ar
         else:
             found[port.name] = random.standard_normal(shape, np.float32)
     return found
-

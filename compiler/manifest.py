@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from math import nan
 from typing import TYPE_CHECKING
 
 from netc.compiler.functions import functions
@@ -40,7 +39,7 @@ def manifest(model: Model, lanes: int) -> Manifest:
         targets=tuple(_port(p) for p in model.targets),
         outputs=tuple(PortSpec(o.name, o.node.type.shape) for o in model.training.outputs),
         results=results,
-        scalars=tuple((s.name, s.default) for s in model.scalars) + _settings(model),
+        scalars=tuple((s.name, s.default) for s in model.scalars),
         parameters=block(parameters, lanes, precision),
         states=block(states, lanes, precision),
         optimizer=block(optimizer, lanes, precision),
@@ -57,17 +56,6 @@ def function_spec(name: FunctionName, graph: Graph, memory: Memory) -> FunctionS
     return FunctionSpec(
         name, f"netc_{name}", tuple(inputs), outputs, memory.fixed, memory.per_block
     )
-
-
-def _settings(model: Model) -> tuple[tuple[str, float], ...]:
-    """Run-time scalars of the train block, and the objective that `update` is told."""
-    known = {s.name for s in model.scalars}
-    values = {
-        "objective": nan,
-        "clip_norm": model.settings.clip_norm,
-        "clip_value": model.settings.clip_value,
-    }
-    return tuple((n, v) for n, v in values.items() if v is not None and n not in known)
 
 
 def _port(port: Port) -> PortSpec:

@@ -300,8 +300,10 @@ class KernelEmitter:
     def _scalar(self, scalar: str) -> Value:
         if scalar in FROM_CALL:
             return self.b.convert("sitofp", self._slot(FROM_CALL[scalar]), self.element)
-        numbers = self.b.convert("inttoptr", self._slot(Slot.SCALARS), "ptr")
-        place = self.b.offset(numbers, 8 * self.scalars.index(scalar))
+        objective = scalar == "objective"  # `update` finds what `backward` left
+        slot = Slot.RESULTS if objective else Slot.SCALARS
+        numbers = self.b.convert("inttoptr", self._slot(slot), "ptr")
+        place = self.b.offset(numbers, 0 if objective else 8 * self.scalars.index(scalar))
         value = self.b.load("double", place, 8)
         return value if self.element == "double" else self.b.convert("fptrunc", value, self.element)
 

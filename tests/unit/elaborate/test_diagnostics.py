@@ -26,7 +26,7 @@ def kinds():
                 yield kind
 
 
-@pytest.mark.parametrize("kind", kinds(), ids=lambda kind: kind.slug)
+@pytest.mark.parametrize("kind", list(kinds()), ids=lambda kind: kind.slug)
 def test_every_kind_has_a_golden_case(kind):
     shown = "".join(path.read_text(encoding="utf-8") for path in GOLDEN.glob("*.md"))
     assert (f"error[{kind.slug}]" in shown) != (kind.slug in UNREACHED)
