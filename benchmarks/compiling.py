@@ -10,7 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 from statistics import median
-from time import perf_counter
+from time import process_time
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -54,16 +54,16 @@ def cold(file: Path, repeats: int, **defines: int) -> Seconds:
 
 def once(file: str, defines: dict[str, int]) -> Seconds:
     """Compiles a net in this process and makes one step; seconds by stage."""
-    start = perf_counter()
+    start = process_time()
     import netc  # noqa: PLC0415 - what is measured
 
-    imported = perf_counter()
+    imported = process_time()
     from netc.compiler import driver  # noqa: PLC0415
     from netc.compiler.backend import jit  # noqa: PLC0415
     from netc.compiler.passes import pipeline  # noqa: PLC0415
 
     netc.compile  # noqa: B018 - loads the face
-    loaded = perf_counter()
+    loaded = process_time()
     seconds = dict.fromkeys(ORDER, 0.0)
     seconds["import netc"] = imported - start
     seconds["import compiler"] = loaded - imported
@@ -73,13 +73,13 @@ def once(file: str, defines: dict[str, int]) -> Seconds:
 
     from benchmarks.nets import random_data  # noqa: PLC0415
 
-    before = perf_counter()
+    before = process_time()
     model = netc.compile(file, defines=defines)
-    compiled = perf_counter() - before
+    compiled = process_time() - before
     data = tuple(random_data(model.manifest, 4).values())
-    before = perf_counter()
+    before = process_time()
     model.step(data)
-    seconds["total"] = compiled + perf_counter() - before
+    seconds["total"] = compiled + process_time() - before
     stages = sum(seconds[name] for name in dict.fromkeys(n for n, _, _ in STAGES))
     seconds["rest"] = seconds["total"] - stages
     return seconds
@@ -90,11 +90,11 @@ def _time(module: Any, attribute: str, name: str, seconds: Seconds) -> None:
     function: Callable[..., object] = getattr(module, attribute)
 
     def timed(*arguments: object, **named: object) -> object:
-        start = perf_counter()
+        start = process_time()
         try:
             return function(*arguments, **named)
         finally:
-            seconds[name] += perf_counter() - start
+            seconds[name] += process_time() - start
 
     setattr(module, attribute, timed)
 

@@ -1,14 +1,16 @@
 """Timing several ways of doing the same: interleaved rounds, so that all see the same machine.
 
 A sample is a run of many calls, long enough for the clock; its time is divided by their number.
+Everything here runs on one thread at a time, so processor time is what a quiet machine's wall clock
+would show; how far that clock went is kept beside it.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from math import ceil
+from dataclasses import dataclass, replace
+from random import Random
 from statistics import median, quantiles
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -16,8 +18,29 @@ if TYPE_CHECKING:
 
 SAMPLE_SECONDS: Final = 3e-3
 LEAST_ROUNDS: Final = 5
-TRIES: Final = 3
-"""The least of several: one disturbed call must not decide how long all samples are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Seconds for one time: the median, the least, and the middle half relative to the median.
+
+    `wall` is the median by the wall clock.
+    """
+
+    median: float
+    least: float
+    spread: float
+    samples: int
+    wall: float
+
+    def times(self, factor: float) -> Timing:
+        """The same for a part or a multiple."""
+        return replace(
+            self,
+            median=self.median * factor,
+            least=self.least * factor,
+            wall=self.wall * factor,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,16 +49,6 @@ class Way:
 
     run: Callable[[int], object]
     sample: float = SAMPLE_SECONDS
-
-
-@dataclass(frozen=True, slots=True)
-class Timing:
-    """Seconds for one time: the median, the least, and the middle half relative to the median."""
-
-    median: float
-    least: float
-    spread: float
-    samples: int
 
 
 def calls(function: Callable[..., object], *arguments: object) -> Way:
@@ -49,32 +62,42 @@ def calls(function: Callable[..., object], *arguments: object) -> Way:
 
 
 def interleaved(ways: Mapping[str, Way], seconds: float) -> dict[str, Timing]:
-    """Times all ways in turn until `seconds` are over, each at least a few times."""
-    times = {name: _calibrated(way) for name, way in ways.items()}
-    found: dict[str, list[float]] = {name: [] for name in ways}
+    """Times all ways in turn until `seconds` are over, each at least a few times.
+
+    The order changes from round to round: no way always follows the same other one.
+    """
+    series = {name: _Series(way) for name, way in ways.items()}
+    order, random = list(series.values()), Random(0)
     end = perf_counter() + seconds
-    while len(next(iter(found.values()))) < LEAST_ROUNDS or perf_counter() < end:
-        for name, way in ways.items():
-            found[name].append(_seconds(way, times[name]) / times[name])
-    return {name: _timing(samples) for name, samples in found.items()}
+    while perf_counter() < end or any(len(s.samples) < LEAST_ROUNDS for s in order):
+        random.shuffle(order)
+        for one in order:
+            one.take()
+    return {name: one.timing() for name, one in series.items()}
 
 
-def _calibrated(way: Way) -> int:
-    """How many times fill a sample; this is the warm-up as well."""
-    times = 1
-    way.run(times)
-    while (elapsed := min(_seconds(way, times) for _ in range(TRIES))) < way.sample / 4:
-        times *= 4
-    return max(1, ceil(times * way.sample / elapsed))
+class _Series:
+    """The samples of one way, all of the same number of times: processor and wall-clock seconds."""
 
+    def __init__(self, way: Way) -> None:
+        self.samples: list[tuple[float, float]] = []
+        self._way = way
+        self._times = 1
+        way.run(1)  # compiles, loads, warms up
 
-def _seconds(way: Way, times: int) -> float:
-    start = perf_counter()
-    way.run(times)
-    return perf_counter() - start
+    def take(self) -> None:
+        """Adds a sample; one that is too short shows that all so far were, and they go."""
+        while (seconds := self._seconds())[0] < self._way.sample / 2:
+            self._times *= 2
+            self.samples.clear()
+        self.samples.append(seconds)
 
+    def timing(self) -> Timing:
+        used, wall = ([one / self._times for one in two] for two in zip(*self.samples, strict=True))
+        low, middle, high = quantiles(used, n=4)
+        return Timing(middle, min(used), (high - low) / middle, len(used), median(wall))
 
-def _timing(samples: list[float]) -> Timing:
-    low, _, high = quantiles(samples, n=4)
-    middle = median(samples)
-    return Timing(middle, min(samples), (high - low) / middle, len(samples))
+    def _seconds(self) -> tuple[float, float]:
+        used, wall = process_time(), perf_counter()
+        self._way.run(self._times)
+        return process_time() - used, perf_counter() - wall

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import struct
+from functools import cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
@@ -36,12 +37,14 @@ class Value(NamedTuple):
         return f"{self.type} {self.text}"
 
 
+@cache
 def lanes_of(type_: str) -> int:
     """The number of lanes; 1 for a scalar."""
     found = _VECTOR.fullmatch(type_)
     return int(found[1]) if found else 1
 
 
+@cache
 def element_of(type_: str) -> str:
     """The type of one lane."""
     found = _VECTOR.fullmatch(type_)
@@ -63,6 +66,7 @@ def integer_of(type_: str) -> str:
     return vector(f"i{_BITS[element_of(type_)]}", lanes_of(type_))
 
 
+@cache
 def suffix_of(type_: str) -> str:
     """The type as overloaded intrinsics spell it: `v16f32`, `i64`."""
     element = element_of(type_)
@@ -87,8 +91,9 @@ def literal(value: float, element: str) -> str:
 class Builder:
     """The body of one function, instruction by instruction.
 
-    `declarations` is the module's set of `declare` lines: give every function of a module the same
-    dictionary. `fused` says whether the target multiplies and adds in one rounding.
+    `declarations` is what the module must declare, and the functions that its functions share:
+    give every function of a module the same dictionary. `fused` says whether the target multiplies
+    and adds in one rounding.
     """
 
     def __init__(
@@ -123,9 +128,9 @@ class Builder:
         """Emits an instruction without a result."""
         self.lines.append(f"  {text}")
 
-    def declare(self, line: str) -> None:
-        """Notes a `declare` line that the module needs."""
-        self.declarations[line] = None
+    def declare(self, text: str) -> None:
+        """Notes a `declare` line, or a whole function, that the module needs."""
+        self.declarations[text] = None
 
     def constant(self, value: float, type_: str) -> Value:
         """An exact constant, the same in every lane."""
@@ -305,9 +310,9 @@ class Builder:
         if lanes == 1:
             return scalar
         type_ = vector(scalar.type, lanes)
-        zero = self.constant(0, "i32")
-        one = self.op(f"insertelement {type_} poison, {scalar.typed}, {zero.typed}", type_)
-        return self.shuffle(one, one, [0] * lanes)
+        one = self.op(f"insertelement {type_} poison, {scalar.typed}, i32 0", type_)
+        mask = f"<{lanes} x i32> zeroinitializer"
+        return self.op(f"shufflevector {one.typed}, {type_} poison, {mask}", type_)
 
     def shuffle(self, a: Value, b: Value, lanes: Sequence[int]) -> Value:
         """The vector of the numbered lanes of `a` followed by `b`; a scalar for one lane of `a`."""
@@ -338,9 +343,12 @@ def define(
     body: Builder,
     result: str = "void",
     attributes: str = "nounwind",
+    *,
+    internal: bool = False,
 ) -> str:
     """The text of a function; parameter types may carry attributes (`ptr noalias`)."""
-    head = f"define {result} @{name}({', '.join(p.typed for p in parameters)}) {attributes} {{"
+    linkage = "define internal" if internal else "define"
+    head = f"{linkage} {result} @{name}({', '.join(p.typed for p in parameters)}) {attributes} {{"
     return "\n".join((head, "entry:", *body.lines, "}\n"))
 
 

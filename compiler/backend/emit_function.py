@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from netc.compiler.backend import transpose
 from netc.compiler.backend.builder import Builder, Value, define, module
 from netc.compiler.backend.emit_kernel import emit_kernel
 from netc.compiler.backend.float_mode import flushed
@@ -74,8 +73,6 @@ def emit_module(
         emit_kernel(kernel, symbol, manifest.precision, target, scalars, declarations)
         for kernel, symbol in names.items()
     ]
-    if any(f"@{transpose.NAME}(" in text for text in texts):
-        texts.append(transpose.transpose_function(manifest.precision, manifest.lanes))
     texts.append(_body(launches, names, where, manifest, target))
     if name == "train":
         texts += train_loop(manifest, declarations)
@@ -113,7 +110,7 @@ def _body(
         arguments = [addresses[buffer] for buffer in launch.buffers]
         b.call(names[launch.kernel], "void", *arguments, batch, blocks, CALL)
     b.do("ret void")
-    return define("netc.call", [CALL], b).replace("define ", "define internal ", 1)
+    return define("netc.call", [CALL], b, internal=True)
 
 
 def _slot(b: Builder, slot: int) -> Value:

@@ -91,6 +91,7 @@ class KernelEmitter:
         self.integers["blocks"] = Value("%blocks", "i64")
         self.depth: dict[str, int] = {"B": 0, "blocks": 0}
         self.segments: list[Segment] = []
+        self.spread: dict[Value, Value] = {}
         self.markers: dict[str, list[str]] = {}
 
     def function(self, name: str) -> str:
@@ -109,9 +110,8 @@ class KernelEmitter:
         self.b.lines = [line for entry in self.b.lines for line in self._expanded(entry)]
         buffers = [Value(f"%buffer.{i}", "ptr noalias") for i in range(self.kernel.buffers)]
         tail = [Value("%B", "i64"), Value("%blocks", "i64"), Value("%call", "ptr")]
-        return define(name, [*buffers, *tail], self.b, attributes="nounwind noinline").replace(
-            "define ", "define internal ", 1
-        )
+        parameters, attributes = [*buffers, *tail], "nounwind noinline"
+        return define(name, parameters, self.b, attributes=attributes, internal=True)
 
     def _expanded(self, line: str) -> list[str]:
         if line not in self.markers:
@@ -144,6 +144,15 @@ class KernelEmitter:
 
     def _pointer(self, buffer: int, index: Affine) -> Value:
         """The address of an element; constants stay displacements of the access."""
+        here, key = self.segments[-1].known, ("element", buffer, index.terms)
+        if key not in here:
+            here[key] = self._base(buffer, index)
+        if index.constant:
+            return self.b.offset(here[key], index.constant * self.bytes)
+        return here[key]
+
+    def _base(self, buffer: int, index: Affine) -> Value:
+        """The address without the constant, each part where its variable is known."""
         pointer = self.segments[0].known["buffer", buffer]
         key: tuple[object, ...] = ("buffer", buffer)
         level = 0
@@ -154,12 +163,12 @@ class KernelEmitter:
             level = max(level, self.depth[name])
             key = (*key, name, factor)
             pointer = self._at(level, key, self._moved(pointer, value, factor))
-        if index.constant:
-            return self.b.offset(pointer, index.constant * self.bytes)
         return pointer
 
     def _moved(self, pointer: Value, value: Value, factor: int) -> Callable[[], Value]:
         def make() -> Value:
+            if factor > 0:
+                return self.b.offset(pointer, value, f"[{factor * self.bytes} x i8]")
             amount = self.b.mul(value, self.b.constant(factor * self.bytes, "i64"))
             return self.b.offset(pointer, amount)
 
@@ -189,10 +198,16 @@ class KernelEmitter:
         if not isinstance(operand, str):
             return self.b.constant(operand, type_)
         value = self.values[operand]
+        if value.type == type_:
+            return value
         value = as_float(self.b, value, vector(self.element, lanes_of(value.type)))
-        if value.type != type_:
-            value = self.b.splat(value, lanes_of(type_))
-        return value
+        return value if value.type == type_ else self._spread(value, lanes_of(type_))
+
+    def _spread(self, value: Value, lanes: int) -> Value:
+        """A narrow value in every lane, made once in the body that needs it and those inside."""
+        if value not in self.spread:
+            self.spread[value] = self.b.splat(value, lanes)
+        return self.spread[value]
 
     def _mask(self, operand: Operand, lanes: int) -> Value:
         if not isinstance(operand, str):
@@ -326,6 +341,7 @@ class KernelEmitter:
         def number(value: int) -> Value:
             return self.b.constant(value, "i64")
 
+        self.b.declare(transpose.transpose_function(self.b.precision, self.lanes))
         self.b.call(
             transpose.NAME,
             "void",
@@ -433,10 +449,9 @@ class KernelEmitter:
         self.b.branch_if(self.b.icmp("slt", step, extent), body, done)
         self.b.label(done)
         for carry, first, last in zip(loop.carries, initial, following, strict=True):
-            edges = [(last, end)]
             if isinstance(loop.extent, Count):
-                edges.append((first, preheader))
-            self.values[carry.result] = self.b.phi(first.type, edges, "r")
+                last = self.b.phi(first.type, [(last, end), (first, preheader)], "r")
+            self.values[carry.result] = last
 
     def _once(self, loop: For) -> None:
         for carry in loop.carries:
@@ -446,11 +461,12 @@ class KernelEmitter:
 
     def _body(self, loop: For, counter: Value | None) -> list[Value]:
         """Emits the body; returns the values carried on, and forgets what was known inside."""
-        level = len(self.segments)
+        level, outside = len(self.segments), dict(self.spread)
         self._define(loop.variable, counter)
         self.statements(loop.body)
         following = [self._value(c.next, self._carry_type(c)) for c in loop.carries]
         del self.segments[level:]
+        self.spread = outside
         return following
 
     def _carry_type(self, carry: Carry) -> str:

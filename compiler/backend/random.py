@@ -7,6 +7,7 @@ function of its counter and key, so it does not depend on vector width, threads 
 from __future__ import annotations
 
 from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING, Final
 from zlib import crc32
 
@@ -14,6 +15,8 @@ from netc.compiler.backend.builder import Builder, Value, define, lanes_of, vect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from netc.compiler.ir.types import Precision
 
 _ROUNDS: Final = 10
 _MULTIPLIERS: Final = (0xD2511F53, 0xCD9E8D57)
@@ -51,13 +54,25 @@ def philox(b: Builder, counter: Words, key: tuple[Value, Value]) -> Words:
 def uniform(
     b: Builder, element: Value, sample: Value, step: Value, seed: Value, path: int
 ) -> Value:
-    """Uniform numbers in (0, 1) of the builder's precision.
+    """Uniform numbers in (0, 1) of the builder's precision: a call of the module's own function.
 
     `element` and `sample` are i32, scalars or vectors of one width; `step` and `seed` are i64
     scalars; `path` is the CRC-32 of the name of the draw. Equal to the op `Random` bit for bit.
     """
     lanes = lanes_of(element.type)
-    wide = vector("i64", lanes)
+    name = f"netc.uniform.{lanes}"
+    b.declare(_uniform_function(name, b.precision, lanes))
+    type_ = vector(b.element, lanes)
+    return b.call(name, type_, element, sample, step, seed, b.constant(path, "i64"))
+
+
+@cache
+def _uniform_function(name: str, precision: Precision, lanes: int) -> str:
+    """The body is long: inlined at each draw it would take most of the time of compiling."""
+    b = Builder(precision)
+    narrow, wide = vector("i32", lanes), vector("i64", lanes)
+    element, sample = Value("%element", narrow), Value("%sample", narrow)
+    step, seed, path = (Value(f"%{name}", "i64") for name in ("step", "seed", "path"))
     counter = (
         b.convert("zext", element, wide),
         b.convert("zext", sample, wide),
@@ -65,10 +80,13 @@ def uniform(
         b.splat(_high(b, step), lanes),
     )
     word = philox(b, counter, _key(b, seed, path))[0]
-    bits = b.lshr(b.convert("trunc", word, element.type), b.constant(9, element.type))
+    bits = b.lshr(b.convert("trunc", word, narrow), b.constant(9, narrow))
     number = b.convert("sitofp", bits, vector(b.element, lanes))
     middle = b.fadd(number, b.constant(0.5, number.type))
-    return b.fmul(middle, b.constant(2.0**-23, number.type))
+    result = b.fmul(middle, b.constant(2.0**-23, number.type))
+    b.do(f"ret {result.typed}")
+    parameters = [element, sample, step, seed, path]
+    return define(name, parameters, b, result.type, "nounwind noinline", internal=True)
 
 
 def order_function(declarations: dict[str, None]) -> str:
@@ -102,21 +120,20 @@ def order_function(declarations: dict[str, None]) -> str:
     b.branch(end)
     b.label(end)
     b.do("ret void")
-    text = define("netc.order", [order, samples, seed, epoch, mode], b)
-    return text.replace("define ", "define internal ", 1)
+    return define("netc.order", [order, samples, seed, epoch, mode], b, internal=True)
 
 
 def _below(b: Builder, index: Value, bound: Value, epoch: Value, seed: Value) -> Value:
     """A number in [0, bound): the high half of a 64-bit draw times the bound."""
     counter = (_low(b, index), _high(b, index), _low(b, epoch), _high(b, epoch))
-    low, high, *_ = philox(b, counter, _key(b, seed, _SHUFFLE))
+    low, high, *_ = philox(b, counter, _key(b, seed, b.constant(_SHUFFLE, "i64")))
     word = b.or_(low, b.shl(high, b.constant(32, "i64")))
     product = b.mul(b.convert("zext", word, "i128"), b.convert("zext", bound, "i128"))
     return b.convert("trunc", b.lshr(product, b.constant(64, "i128")), "i64")
 
 
-def _key(b: Builder, seed: Value, path: int) -> tuple[Value, Value]:
-    return _low(b, seed), b.xor(_high(b, seed), b.constant(path, "i64"))
+def _key(b: Builder, seed: Value, path: Value) -> tuple[Value, Value]:
+    return _low(b, seed), b.xor(_high(b, seed), path)
 
 
 def _low(b: Builder, word: Value) -> Value:

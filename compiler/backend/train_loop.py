@@ -70,7 +70,7 @@ def train_loop(manifest: Manifest, declarations: dict[str, None]) -> list[str]:
     b.branch(leave)
     b.label(leave)
     b.do("ret void")
-    text = define("netc.train", [CALL], b).replace("define ", "define internal ", 1)
+    text = define("netc.train", [CALL], b, internal=True)
     return [order_function(declarations), text]
 
 

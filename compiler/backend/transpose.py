@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from netc.compiler.backend.builder import Builder, Value, define, vector
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
 NAME: Final = "netc.transpose"
 
 
+@cache
 def transpose_function(precision: Precision, lanes: int) -> str:
     """`netc.transpose(from, step, valid, to, stride)`: distances in bytes.
 
@@ -43,5 +45,4 @@ def transpose_function(precision: Precision, lanes: int) -> str:
         b.store(row, b.offset(target, b.mul(b.constant(i, "i64"), stride)), size)
     b.do("ret void")
     parameters = [origin, step, Value("%valid", "i64"), target, stride]
-    text = define(NAME, parameters, b, attributes="nounwind noinline")
-    return text.replace("define ", "define internal ", 1)
+    return define(NAME, parameters, b, attributes="nounwind noinline", internal=True)

@@ -57,7 +57,7 @@ def branch(statement: tree.IfBlock, scope: Scope) -> Sequence[tree.Statement]:
 
 def condition(expression: tree.Expr, scope: Scope) -> bool:
     """A compile-time condition; for data there is `where`."""
-    operand = Operand(scope.evaluate(expression), expression.span)
+    operand = Operand(scope.without_dials().evaluate(expression), expression.span)
     return known.boolean(operand, "the condition of `if`")
 
 

@@ -6,7 +6,6 @@ that the user wrote. Every node made for a user's text gets that text as its ori
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, assert_never
 
 from netc.compiler.elaborate import known
@@ -62,7 +61,8 @@ def _evaluate(expression: tree.Expr, scope: Scope) -> Value:
             chosen = condition(expression.condition, scope)
             return scope.evaluate(expression.then if chosen else expression.otherwise)
         case tree.Index():
-            return index(operand(expression.operand, scope), expression.items, scope)
+            items = expression.items
+            return index(operand(expression.operand, scope), items, scope.without_dials())
         case tree.ListOf():
             return listing([operand(item, scope) for item in expression.items], scope)
         case tree.Lambda():
@@ -104,7 +104,7 @@ def _operation(expression: Operations, scope: Scope) -> Value:
             return combine(OPERATORS[text], sides, scope, span, text)
         case tree.Power():
             base = operand(expression.base, scope)
-            still = replace(scope, dials=None) if _is_whole(expression.exponent) else scope
+            still = scope.without_dials() if _is_whole(expression.exponent) else scope
             return power(base, operand(expression.exponent, still), scope, span)
         case tree.Transpose():
             return flipped(operand(expression.operand, scope), scope)

@@ -186,6 +186,10 @@ class Scope:
         """A scope with one more value, for the body of `name -> …`."""
         return replace(self, values={**self.values, name: bound})
 
+    def without_dials(self) -> Scope:
+        """The same scope for conditions, indices and exponents: their numbers stay numbers."""
+        return self if self.dials is None else replace(self, dials=None)
+
     def place(self, span: Span) -> Span:
         """The user's text for `span`: itself, or what brought the prelude's text here."""
         return span if self.site is None or self.session.is_user(span) else self.site

@@ -9,28 +9,26 @@ from typing import TYPE_CHECKING, Final
 
 from netc.compiler.ir.graph import make
 from netc.compiler.ops.elementwise import (
-    Abs,
     Add,
     Div,
     Exp,
     Expm1,
     Log,
     Log1p,
-    Max,
-    Min,
     Mul,
-    Neg,
     Rsqrt,
     Sigmoid,
     Sqrt,
     Sub,
+    Where,
     add,
     exp,
+    gt,
     neg,
     sub,
+    where,
 )
 from netc.compiler.ops.reduce import Broadcast, Reduce
-from netc.compiler.ops.scalar import apply
 from netc.compiler.passes.rewrite import number, rewrite
 
 if TYPE_CHECKING:
@@ -60,7 +58,7 @@ def logarithm(node: Node) -> Node | None:
         case Add(), (a, b) if number(a) == 1:
             return make(Log1p(), b)
         case Sigmoid(), (z,):
-            return sub(apply(Min(), z, 0), _tail(z))
+            return neg(softplus_of(neg(z)))
         case Sub(), (one, s) if number(one) == 1 and isinstance(s.op, Sigmoid):
             (z,) = s.args
             return neg(softplus_of(z))
@@ -82,21 +80,23 @@ def softmax(node: Node) -> Node | None:
 
 
 def softplus(node: Node) -> Node | None:
-    """log1p e^z = max(z, 0) + log1p e^-|z|."""
+    """log1p e^z = where(z > 0, z, 0) + log1p e^where(z > 0, -z, z)."""
     if not isinstance(node.op, Log1p) or not isinstance(node.args[0].op, Exp):
         return None
     (z,) = node.args[0].args
-    done = isinstance(z.op, Neg) and isinstance(z.args[0].op, Abs)
-    return None if done else softplus_of(z)
+    if isinstance(z.op, Where) and z is _minus_size(z.args[2]):
+        return None
+    return softplus_of(z)
 
 
 def softplus_of(z: Node) -> Node:
-    """log(1 + e^z) without overflow."""
-    return add(apply(Max(), z, 0), _tail(z))
+    """log(1 + e^z) without overflow, and with its slope 1/2 at 0, which max(z, 0) would lose."""
+    return add(where(gt(z, 0), z, 0), make(Log1p(), exp(_minus_size(z))))
 
 
-def _tail(z: Node) -> Node:
-    return make(Log1p(), exp(neg(make(Abs(), z))))
+def _minus_size(z: Node) -> Node:
+    """-|z|, with slope 1 at 0."""
+    return where(gt(z, 0), neg(z), z)
 
 
 def exponential(node: Node) -> Node | None:

@@ -10,6 +10,7 @@ Offsets are in elements.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from math import prod
 from typing import TYPE_CHECKING, Final
 
@@ -48,6 +49,7 @@ def padded(columns: int, rows: int, lanes: int, element_bytes: int) -> int:
     return stride
 
 
+@cache
 def storage(type_: TensorType, lanes: int) -> Storage:
     """How a value of this type is stored on a target with vectors of `lanes` elements."""
     dense = row_major(type_.shape)

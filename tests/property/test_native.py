@@ -12,7 +12,7 @@ from tests.native import TARGETS, Native
 from tests.property.functions import BATCHES, environment, functions, in_single, largest
 
 TOLERANCE = {"f32": 2e-5, "f64": 1e-12}
-EXAMPLES = settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+EXAMPLES = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def same(graph, found, env, precision):
@@ -31,7 +31,7 @@ def same(graph, found, env, precision):
 
 @pytest.mark.parametrize("name", TARGETS)
 @pytest.mark.parametrize("precision", ["f32", "f64"])
-@given(graph=functions(), )
+@given(graph=functions())
 @EXAMPLES
 def test_native_equals_interpreter(name, precision, graph):
     native = Native(graph if precision == "f64" else in_single(graph), name)
@@ -41,7 +41,7 @@ def test_native_equals_interpreter(name, precision, graph):
 
 
 @given(graph=functions(steps=8, size=60))
-@settings(EXAMPLES, max_examples=15)
+@settings(EXAMPLES, max_examples=20)
 def test_kernels_equal_interpreter(graph):
     native = Native(graph)
     for batch in (1, 9):

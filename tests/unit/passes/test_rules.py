@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from netc.compiler.derive.reverse import gradients
 from netc.compiler.ir.graph import Graph, Node, Output, make, toposort
 from netc.compiler.ir.interpret import evaluate
 from netc.compiler.ir.op import Environment
@@ -13,7 +14,6 @@ from netc.compiler.ops.contract import Contract
 from netc.compiler.ops.elementwise import absorb, add, div, exp, log, mul, neg, power, sub, where
 from netc.compiler.ops.movement import concat, reshape, reverse, slice_, transpose
 from netc.compiler.ops.reduce import BatchReduce, Lift, Reduce, broadcast, lift, reduce_sum
-from netc.compiler.ops.scalar import apply
 from netc.compiler.ops.source import Constant, Iota, constant, source
 from netc.compiler.passes.expand import expand
 from netc.compiler.passes.fold import fold
@@ -43,6 +43,11 @@ def rows(x: Node) -> Node:
 
 def columns(x: Node) -> Node:
     return broadcast(x, (3, 4), (1,))
+
+
+def softplus(z: Node) -> Node:
+    positive = e.gt(z, 0)
+    return add(where(positive, z, 0), make(e.Log1p(), exp(where(positive, neg(z), z))))
 
 
 def after(apply_pass, x: Node) -> Node:
@@ -171,15 +176,15 @@ STABLER = {
     "1 / sqrt x": (div(1, make(e.Sqrt(), X)), make(e.Rsqrt(), X)),
     "softplus": (
         log(add(exp(X), 1)),
-        add(apply(e.Max(), X, 0), make(e.Log1p(), exp(neg(make(e.Abs(), X))))),
+        softplus(X),
     ),
     "log sigmoid": (
         log(make(e.Sigmoid(), X)),
-        sub(apply(e.Min(), X, 0), make(e.Log1p(), exp(neg(make(e.Abs(), X))))),
+        neg(softplus(neg(X))),
     ),
     "log (1 - sigmoid)": (
         log(sub(1, make(e.Sigmoid(), X))),
-        neg(add(apply(e.Max(), X, 0), make(e.Log1p(), exp(neg(make(e.Abs(), X)))))),
+        neg(softplus(X)),
     ),
     "(g / exp x) exp x": (mul(div(V, exp(V)), exp(V)), V),
 }
@@ -255,3 +260,16 @@ def test_lift_of_lift_is_refused():
     assert lift(X) is X
     assert isinstance(lift(V).op, Lift)
     assert lift(U).type.batched
+
+
+@pytest.mark.parametrize(
+    ("formula", "slope"),
+    [
+        (log(add(exp(X), 1)), 0.5),
+        (log(make(e.Sigmoid(), X)), 0.5),
+        (log(sub(1, make(e.Sigmoid(), X))), -0.5),
+    ],
+)
+def test_stable_forms_keep_the_slope_at_zero(formula, slope):
+    (gradient,) = gradients(after(stabilise, formula), [X])
+    np.testing.assert_array_equal(value(gradient, x=[[0.0] * 3]), slope)

@@ -274,12 +274,13 @@ def _check_in_place(plan: Plan, walk: Walk) -> None:
     both = {a.buffer for a in walk.accesses if a.write} & old
     if both:
         stores = walk.launch.unit.stores
-        again = {s.buffer for s in stores if any(_reaches(o.node, s.node) for o in stores)}
+        again = {s.buffer for s in stores if any(_needs(o, s) for o in stores)}
         _Trace(walk, both, again).run()
 
 
-def _reaches(node: Node, other: Node) -> bool:
-    return node is not other and other in toposort([node])
+def _needs(store, other) -> bool:
+    """Whether a store reads, or copies, the value that the other stores."""
+    return store is not other and other.node in toposort([store.node])
 
 
 @dataclass
