@@ -133,7 +133,9 @@ def _gradients(model: Model) -> dict[str, Node]:
     """The gradient of the objective for every parameter that is not frozen."""
     free = [p for p in model.parameters if not p.frozen]
     wrt = [source("parameter", p.name, p.shape, False, model.precision) for p in free]
-    objective = Graph("objective", (Output("result", "objective", _objective(model, model.training)),))
+    objective = Graph(
+        "objective", (Output("result", "objective", _objective(model, model.training)),)
+    )
     (stable,) = run(objective, passes=BEFORE_DERIVATIVES).roots
     found = gradients(stable, wrt)
     return {p.name: g for p, g in zip(free, found, strict=True)}

@@ -51,9 +51,24 @@ def graph(source: Source, function: FunctionName) -> str:
     return show_graph(function_graph(model, function), lines)
 
 
+def stage(name: str) -> Callable[..., str]:
+    """What `netc ir` prints of a function for the portable target, the same on every machine."""
+
+    def shown(source: Source, function: FunctionName, kernel: str | None = None) -> str:
+        from netc.compiler.driver import compile_text
+
+        return compile_text(source, target="portable").show(name, function, kernel)
+
+    return shown
+
+
 STAGES: Final[dict[str, Callable[..., str]]] = {
     "ast": ast,
     "fmt": fmt,
     "error": error,
     "graph": graph,
+    "backward": stage("backward"),
+    "simplified": stage("simplified"),
+    "fused": stage("fused"),
+    "loops": stage("loops"),
 }

@@ -137,18 +137,7 @@ def _interpreted(native, env):
     dtype = np.dtype(DTYPE[manifest.precision])
     width, blocks = dtype.itemsize, -(-env.batch // lanes)
     arena = np.full((memory.fixed + memory.per_block * blocks) // width, np.nan, dtype)
-    arrays: dict[tuple[str, str], Array] = {}
-    for space, name, _ in BLOCKS:
-        for value in getattr(manifest, name).values:
-            buffer = np.full(-(-stored_elements(value, width) // lanes) * lanes, np.nan, dtype)
-            arrays[space, value.name] = buffer
-            if (space, value.name) in env.values:
-                _view(buffer, value)[...] = env.values[space, value.name]
-    for port in manifest.inputs:
-        arrays["input", port.name] = env.values["input", port.name].astype(dtype).ravel()
-    for port in manifest.outputs:
-        arrays["output", port.name] = np.full(env.batch * math.prod(port.shape), np.nan, dtype)
-    arrays["result", "results"] = np.full(len(manifest.results), np.nan)
+    arrays = _flat_arrays(manifest, env, dtype)
 
     def array(buffer):
         if buffer not in memory.offsets:
@@ -164,10 +153,30 @@ def _interpreted(native, env):
     found = {("result", n): arrays["result", "results"][i] for i, n in enumerate(manifest.results)}
     for port in manifest.outputs:
         found["output", port.name] = arrays["output", port.name].reshape(env.batch, *port.shape)
-    for space, name, _ in BLOCKS:
-        for value in getattr(manifest, name).values:
-            found[space, value.name] = _view(arrays[space, value.name], value).copy()
+    for space, value in _stored(manifest):
+        found[space, value.name] = _view(arrays[space, value.name], value).copy()
     return found
+
+
+def _flat_arrays(manifest, env, dtype):
+    """Everything outside the arena as flat arrays, NaN where nothing is given."""
+    arrays: dict[tuple[str, str], Array] = {}
+    for space, value in _stored(manifest):
+        elements = stored_elements(value, dtype.itemsize)
+        size = -(-elements // manifest.lanes) * manifest.lanes
+        arrays[space, value.name] = np.full(size, np.nan, dtype)
+        if (space, value.name) in env.values:
+            _view(arrays[space, value.name], value)[...] = env.values[space, value.name]
+    for port in manifest.inputs:
+        arrays["input", port.name] = env.values["input", port.name].astype(dtype).ravel()
+    for port in manifest.outputs:
+        arrays["output", port.name] = np.full(env.batch * math.prod(port.shape), np.nan, dtype)
+    arrays["result", "results"] = np.full(len(manifest.results), np.nan)
+    return arrays
+
+
+def _stored(manifest):
+    return [(space, value) for space, name, _ in BLOCKS for value in getattr(manifest, name).values]
 
 
 def stored_elements(value, width):
@@ -191,8 +200,8 @@ def assert_native_equals(
     rtol: float,
 ) -> None:
     """Every value equal within `rtol` of the largest element."""
-    for key, value in expected.items():
-        value = np.asarray(value, np.float64)
+    for key, given in expected.items():
+        value = np.asarray(given, np.float64)
         if key[0] == "output":
             value = np.broadcast_to(value, found[key].shape)
         scale = np.max(np.abs(value[np.isfinite(value)]), initial=1e-30)

@@ -6,7 +6,7 @@ Invariant: an access outside its buffer is an error, and memory that was never w
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 
@@ -39,13 +39,21 @@ from netc.compiler.ops.source import dtype, uniform
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from numpy.typing import NDArray
+
     from netc.compiler.ir.op import Array, Environment
     from netc.compiler.ir.types import Precision
+
+Number: TypeAlias = Any
+"""A narrow value, a wide one (an array of lanes) or a mask."""
+
+Value: TypeAlias = Any
+"""A number of the kernel's precision, or an array of one number for each lane."""
 
 OPERATIONS: Final[Mapping[str, Callable[..., Any]]] = {
     **{op.word: op.numpy for op in ELEMENTWISE},
     "fma": lambda a, b, c: a * b + c,
-    "keep": lambda mask, x, y: np.where(mask, x, y),
+    "keep": np.where,
     "reduce_add": np.sum,
     "reduce_max": np.max,
     "reduce_min": np.min,
@@ -127,7 +135,7 @@ class _Run:
             target = self.place(tile.target, tile.target_index + i * tile.stride, wide=True)
             target[...] = columns[:, i]
 
-    def made(self, statement: Position | Mask | Draw | ReadScalar) -> Any:
+    def made(self, statement: Position | Mask | Draw | ReadScalar) -> Number:
         match statement:
             case Position(_, index, wide):
                 return self.number(self.index(index) + (self.along() if wide else 0))
@@ -188,8 +196,8 @@ class _Run:
     def index(self, index: Affine) -> int:
         return index.constant + sum(self.integers[n] * factor for n, factor in index.terms)
 
-    def along(self) -> Any:
+    def along(self) -> NDArray[np.int64]:
         return np.arange(self.lanes)
 
-    def value(self, operand: Operand) -> Any:
+    def value(self, operand: Operand) -> Number:
         return self.values[operand] if isinstance(operand, str) else self.number(operand)

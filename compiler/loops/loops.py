@@ -24,6 +24,8 @@ class Affine:
     def __add__(self, other: Affine | int) -> Affine:
         if isinstance(other, int):
             return Affine(self.constant + other, self.terms)
+        if not self.terms or not other.terms:
+            return Affine(self.constant + other.constant, self.terms or other.terms)
         total = dict(self.terms)
         for name, factor in other.terms:
             total[name] = total.get(name, 0) + factor

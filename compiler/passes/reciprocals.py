@@ -2,9 +2,10 @@
 
 div %0 (broadcast %1)  →  mul %0 (broadcast (div 1 %1))
 
-A vector division takes as long as about sixteen products. The result differs from the quotient by at
-most one rounding more; f64, which exists for checking, keeps exact division. Divisors beyond 2^±100
-stay, because their reciprocal would leave the normal range.
+A vector division takes as long as about sixteen products. The result differs from the quotient by
+at most one rounding more; f64, which exists for checking, keeps exact division. Constants beyond
+2^±100 stay, because their reciprocal would leave the normal range; a run-time divisor is taken to
+lie inside it.
 """
 
 from __future__ import annotations

@@ -41,9 +41,9 @@ def build_plan(graph: Graph, lanes: int) -> Plan:
     stores += _extra_stores(persistent, where, lanes)
     epilogues = assign_epilogues(stores, where)
     stores = _without_consumed(stores, epilogues, graph)
-    for node in [n for n in where if isinstance(n.op, Contract)]:
-        if not any(s.node is node for s in stores):
-            del where[node]
+    left = {s.node for s in stores}
+    for node in [n for n in where if isinstance(n.op, Contract) and n not in left]:
+        del where[node]
     contractions = [n for n in nodes if isinstance(n.op, Contract)]
     units = _packs(nodes, where)
     units += [_with_panel(u, lanes) for u in schedule(stores, epilogues, contractions, where)]

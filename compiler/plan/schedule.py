@@ -125,7 +125,7 @@ def _arranged(
         _connect(items, where)
         return items
 
-    member = {s: (s,) for s in stores}
+    member: dict[Store, tuple[Store, ...]] = {s: (s,) for s in stores}
     items = items_of(member)
     waiting = knots({i: i.after | i.behind for i in items})
     single = [i.stores[0] for i in items if i in waiting and i.contraction is None]

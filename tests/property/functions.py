@@ -111,7 +111,8 @@ def epilogue(draw, pool):
 
 
 PRODUCTS = (product, product, contracted, summed, epilogue)
-GROWTH = (*PRODUCTS, *PRODUCTS, binary, binary, unary, moved, moved, jump, reduced, over_batch, lifted)
+OTHERS = (binary, binary, unary, moved, moved, jump, reduced, over_batch, lifted)
+GROWTH = (*PRODUCTS, *PRODUCTS, *OTHERS)
 
 
 @st.composite

@@ -44,14 +44,14 @@ def sizes(spec: str, most: int) -> list[dict[str, int]]:
     for size in SIZES:
         chosen = {c: draw.choice(SIZES) for c in letters} | {draw.choice(letters): size}
         while prod(chosen.values()) > most:
-            largest = max(letters, key=lambda c: (chosen[c] != size, chosen[c]))
+            largest = max(letters, key=lambda c: (1 < chosen[c] != size, chosen[c]))
             chosen[largest] = draw.choice([s for s in SIZES if s < chosen[largest]] or [1])
         found.append(chosen)
     return found
 
 
 def operands(spec: str, chosen: dict[str, int], batched, precision):
-    parts = spec.split("->")[0].split(",")
+    parts = spec.split("->", maxsplit=1)[0].split(",")
     for i, (letters, b) in enumerate(zip(parts, batched, strict=True)):
         shape = tuple(chosen[c] for c in letters)
         yield source("input" if b else "parameter", f"a{i}", shape, b, precision)

@@ -128,7 +128,8 @@ class Walk:
                 case LoadRows(_, buffer, rows, size, element):
                     self.touch(buffer, Affine(0, ((rows, size),)) + element, 1, write=False)
                 case StoreRows(buffer, first, size, element, _):
-                    self.ranges["row"] = (0, min(self.bounds(first)[1] + self.lanes, self.batch) - 1)
+                    end = min(self.bounds(first)[1] + self.lanes, self.batch)
+                    self.ranges["row"] = (0, end - 1)
                     self.touch(buffer, Affine(0, (("row", size),)) + element, 1, write=True)
                 case StoreResult(buffer, number, _):
                     self.touch(buffer, Affine(number), 1, write=True)
@@ -189,7 +190,8 @@ def _check_stored_before_read(walks: list[Walk]) -> None:
             if access.write:
                 written.add(access.buffer)
             elif access.buffer.region in ARENA and access.buffer not in written:
-                raise PlanError(f"{walk.launch.unit.kind} reads {access.buffer} before it is stored")
+                kind = walk.launch.unit.kind
+                raise PlanError(f"{kind} reads {access.buffer} before it is stored")
 
 
 def _check_arena(
@@ -296,7 +298,8 @@ class _Trace:
         blocks = -(-self.walk.batch // self.walk.lanes)
         self.integers = {"B": self.walk.batch, "blocks": blocks}
         self.writer = {b: np.full(b.elements, -1) for b in self.both}
-        for self.nest, statement in enumerate(self.walk.launch.kernel.body):
+        for nest, statement in enumerate(self.walk.launch.kernel.body):
+            self.nest = nest
             self.statement(statement)
 
     def concerned(self, body) -> bool:
@@ -338,5 +341,5 @@ class _Trace:
                 place = self.writer[buffer][start : start + width]
                 if isinstance(statement, Store):
                     place[:] = self.nest
-                elif (place == self.nest).any() or (place >= 0).any() and buffer not in self.again:
+                elif (place >= (self.nest if buffer in self.again else 0)).any():
                     raise PlanError(f"{buffer} is overwritten before it is read")

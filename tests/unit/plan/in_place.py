@@ -1,4 +1,4 @@
-"""Functions that overwrite what they read: exchanges, shared results, chains through other kernels."""
+"""Functions that overwrite what they read: exchanges, shared results, chains through kernels."""
 
 from __future__ import annotations
 
@@ -57,7 +57,9 @@ CASES = {
     ),
     "a sum of the new value decides": function(p=mixed, q=e.sub(q, e.mul(p, spread(share, q)))),
     "and the other way round": function(q=mixed, p=e.sub(p, e.mul(mixed, spread(share, p)))),
-    "a result is what was there before": function({"result:old": number}, number=e.add(number, 1.0)),
+    "a result is what was there before": function(
+        {"result:old": number}, number=e.add(number, 1.0)
+    ),
     "an output is what was there before": function({"output:old": p}, p=e.add(p, 1.0)),
     "two values get the same sum": function(u=gradient, v=gradient),
     "two values move by the same sum": function(u=e.sub(u, gradient), v=e.sub(v, gradient)),
@@ -70,10 +72,10 @@ CASES = {
         p=e.mul(p, spread(reshape(slice_(u, (2,), (3,)), ()), p)), u=e.mul(u, 2.0)
     ),
     "a product waits for a sum of another, and back": function(
-        {"output:a": e.mul(first, broadcast(lift_sum, (6,), ()))
-         for lift_sum in [make(Reduce("sum", (0,)), second)]}
-        | {"output:b": e.mul(second, broadcast(lift_sum, (6,), ()))
-           for lift_sum in [make(Reduce("sum", (0,)), first)]}
+        {
+            "output:a": e.mul(first, spread(sum_all(second), first)),
+            "output:b": e.mul(second, spread(sum_all(first), second)),
+        }
     ),
     "a weight moves by its own gradient": function(w=e.sub(w, e.mul(0.1, weight_gradient))),
     "a weight moves, another reads it": function(
@@ -86,5 +88,7 @@ CASES = {
     "a slice ends with the memory": function(
         {"state:a": make(Reduce("sum", (1,)), slice_(long, (0, 61), (4, 64)))}, long=e.neg(long)
     ),
-    "constants leave": function({"result:c": constant(3.0, (), "f64"), "output:d": constant(2.0, (3,), "f64")}),
-}  # fmt: skip
+    "constants leave": function(
+        {"result:c": constant(3.0, (), "f64"), "output:d": constant(2.0, (3,), "f64")}
+    ),
+}

@@ -46,10 +46,9 @@ def test_one_kernel_for_each_product(function):
 
 def test_bias_and_activation_are_computed_on_the_products_tile():
     plan = stages("infer").plan
-    hidden, logits = (unit for unit in plan.units if unit.kind == "contract")
+    hidden, _ = (unit for unit in plan.units if unit.kind == "contract")
     assert [s.node.op.word for s in hidden.stores][-1:] == ["tanh"]
     assert hidden.contraction not in stored(plan)
-    assert [s.node.op.word for s in logits.stores] == ["add"]
 
 
 def test_derivative_of_the_activation_joins_the_backward_product():
@@ -78,7 +77,7 @@ def test_the_optimizer_runs_on_the_gradients_tile(optimizer):
 def test_backward_stores_the_gradients():
     places = stored(stages("backward").plan)
     regions = Counter(b.region for b in places.values() if b.region not in ("batch", "fixed"))
-    assert regions == {"gradient": 4, "input": 0} or regions == {"gradient": 4}
+    assert regions == {"gradient": 4}
 
 
 def test_softmax_and_cross_entropy_forward_and_backward_are_one_kernel():
@@ -92,7 +91,9 @@ def test_softmax_and_cross_entropy_forward_and_backward_are_one_kernel():
 
 def test_equal_layers_share_one_kernel():
     layers = "\n".join(f"  h{i} = h{i - 1} |> dense(20, act=tanh)" for i in range(1, 9))
-    text = f"net Deep {{\n  input x: [20]\n  h0 = x |> dense(20, act=tanh)\n{layers}\n  output h8\n}}"
+    text = (
+        f"net Deep {{\n  input x: [20]\n  h0 = x |> dense(20, act=tanh)\n{layers}\n  output h8\n}}"
+    )
     compiled = compile_text(Source("deep.net", text)).stages("infer")
     calls = [launch for launch in compiled.launches if launch.unit.kind == "contract"]
     assert len(calls) == 9

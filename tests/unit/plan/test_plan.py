@@ -128,7 +128,7 @@ def test_it_sees_a_dropped_wait_for_old_values(name, monkeypatch):
             item.behind.clear()
 
     monkeypatch.setattr(schedule, "_connect", careless)
-    with pytest.raises(PlanError, match="old value|overwritten"):
+    with pytest.raises(PlanError, match=r"old value|overwritten"):
         checked(CASES[name], 8)
 
 
@@ -140,9 +140,8 @@ def test_it_sees_memory_that_is_too_small():
             if buffer.region not in ("batch", "fixed"):
                 continue
             small = replace(buffer, elements=buffer.elements - 1)
-            memory = replace(
-                stages.memory, offsets={**stages.memory.offsets, small: stages.memory.offsets[buffer]}
-            )
+            offsets = stages.memory.offsets
+            memory = replace(stages.memory, offsets={**offsets, small: offsets[buffer]})
             buffers = (*launch.buffers[:n], small, *launch.buffers[n + 1 :])
             changed = [*kernels[:i], replace(launch, buffers=buffers), *kernels[i + 1 :]]
             with pytest.raises(PlanError):
