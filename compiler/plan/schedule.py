@@ -7,6 +7,7 @@ needs is computed aside and copied at the end.
 
 from __future__ import annotations
 
+from bisect import insort
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -56,60 +57,79 @@ def schedule(
     Corrects `where` for results that are computed aside.
     """
     items = _arranged(stores, epilogues, contractions, where)
+    queue = _Queue(items)
     units: list[Unit] = []
     copies: list[Unit] = []
-    done: set[_Item] = set()
-    waiting = list(items)
-    while waiting:
-        ready = [i for i in waiting if i.after <= done and i.behind <= done]
-        if not ready:
-            stuck = next(i for i in waiting if i.after <= done)
+    while queue.waiting:
+        if not queue.ready:
+            stuck = next(i for i in items if i in queue.waiting and queue.readable(i))
             copies += _defer(stuck, where)
-            stuck.behind.clear()
-            ready = [stuck]
-        group = _group(ready[0], waiting, done)
-        waiting = [i for i in waiting if i not in done]
+            queue.release(stuck)
+        group = _group(queue)
         all_stores = tuple(s for i in group for s in i.stores)
-        first = group[0]
-        if first.contraction is not None:
-            units.append(Unit("contract", all_stores, first.contraction))
+        if group[0].contraction is not None:
+            units.append(Unit("contract", all_stores, group[0].contraction))
         else:
             units.append(Unit("nests", all_stores))
     return units + copies
 
 
-def _group(first: _Item, waiting: Sequence[_Item], done: set[_Item]) -> list[_Item]:
-    """`first` and what can follow it in the same kernel; all of it is marked as done."""
-    group = [first]
-    done.add(first)
+class _Queue:
+    """Items that wait, and those of them that nothing holds back, in their first order."""
+
+    def __init__(self, items: Sequence[_Item]) -> None:
+        self._order = {item: n for n, item in enumerate(items)}
+        self._held = {item: item.after | item.behind for item in items}
+        self._holds: dict[_Item, list[_Item]] = {item: [] for item in items}
+        for item, others in self._held.items():
+            for other in others:
+                self._holds[other].append(item)
+        self.waiting = set(items)
+        self.ready = [item for item in items if not self._held[item]]
+
+    def take(self, item: _Item) -> None:
+        """Schedules a ready item, which may make others ready."""
+        self.ready.remove(item)
+        self.waiting.remove(item)
+        for other in self._holds[item]:
+            self._held[other].discard(item)
+            if not self._held[other] and other in self.waiting:
+                insort(self.ready, other, key=self._order.__getitem__)
+
+    def readable(self, item: _Item) -> bool:
+        """Whether all that the item reads is there: only readers of old values hold it back."""
+        return item.after.isdisjoint(self.waiting)
+
+    def release(self, item: _Item) -> None:
+        """Makes an item ready whose results no longer overwrite anything."""
+        self._held[item].clear()
+        self.ready.append(item)
+
+
+def _group(queue: _Queue) -> list[_Item]:
+    """The first ready item and what can follow it in the same kernel, all of it taken."""
+    first = queue.ready[0]
+    queue.take(first)
+    group = {first: None}
     if first.contraction is not None:
-        return group
-    grown = True
-    while grown:
-        grown = False
-        for item in waiting:
-            fits = item not in done and item.kind == first.kind
-            if fits and item.after <= done and item.behind <= done and _joins(item, group):
-                group.append(item)
-                done.add(item)
-                grown = True
-    return group
+        return [first]
+    while found := next((i for i in queue.ready if _joins(i, first, group)), None):
+        queue.take(found)
+        group[found] = None
+    return list(group)
 
 
-def _joins(item: _Item, group: Sequence[_Item]) -> bool:
-    """Whether a kernel of nests can go on with `item`.
+def _joins(item: _Item, first: _Item, group: Mapping[_Item, None]) -> bool:
+    """Whether a kernel of nests that `first` started can go on with `item`.
 
     Sums over the batch need all blocks: a kernel that forms them cannot use them. Results that
     exchange old values need one nest, so they start a kernel.
     """
-    if len(item.stores) > 1:
+    if len(item.stores) > 1 or item.kind != first.kind:
         return False
     if not item.kind[1]:
         return True
-    if any(not i.batched for i in (*group, item)):
-        sums_only = all(not i.batched for i in (*group, item))
-        return sums_only and not any(i in item.after for i in group)
-    return True
+    return item.batched == first.batched and (item.batched or item.after.isdisjoint(group))
 
 
 def _arranged(
