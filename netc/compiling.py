@@ -7,8 +7,11 @@ there is something to compile.
 from __future__ import annotations
 
 import os
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+
+from numpy import generic as Scalar
 
 from netc.grammar.source import Source
 from netc.model import Defines, Model, Precision
@@ -85,4 +88,18 @@ def program_of(source: Source, defines: Defines, precision: str) -> Program:
     if precision not in ("f32", "f64"):
         raise UsageError(f'`precision` must be "f32" or "f64", found {precision!r}')
     kind: Precision = "f32" if precision == "f32" else "f64"
-    return driver.compile_text(source, precision=kind, defines=defines)
+    return driver.compile_text(source, precision=kind, defines=_constants(defines))
+
+
+def _constants(defines: Defines) -> Defines:
+    """The values for `const`s as plain Python; numbers of NumPy are numbers."""
+    found: dict[str, int | float | bool | str] = {}
+    for name, given in defines.items():
+        value = given.item() if isinstance(given, Scalar) else given
+        if not isinstance(value, int | float | bool | str) or (
+            isinstance(value, float) and not isfinite(value)
+        ):
+            what = "a finite number, true, false or text"
+            raise UsageError(f"the constant `{name}` takes {what}, found {value!r}")
+        found[name] = value
+    return found

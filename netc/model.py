@@ -7,6 +7,7 @@ always belong together.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, SupportsFloat
 
@@ -119,7 +120,7 @@ class Model:
         if self._inference is None:
             self._need("infer")
             self._inference = Inference(self._executable, self._signature)
-        if not named and len(inputs) == len(self._signature.inputs):
+        if inputs and not named and len(inputs) == len(self._signature.inputs):
             found = self._inference(inputs)
             if found is not None:
                 return found
@@ -345,7 +346,11 @@ class Model:
             if name not in self.scalars:
                 known = [*self._signature.names, *self.scalars, *OPTION_NAMES]
                 raise UsageError(f"fit has no argument `{name}`", suggestion(name, known))
-            if isinstance(value, bool) or not isinstance(value, SupportsFloat):
+            if (
+                isinstance(value, bool)
+                or not isinstance(value, SupportsFloat)
+                or isnan(float(value))
+            ):
                 raise UsageError(f"`{name}` must be a number, found {value!r}")
         return {n: float(v) for n, v in found.items() if isinstance(v, SupportsFloat)}
 

@@ -23,7 +23,12 @@ def show(program: Program, stage: str, function: str, kernel: str | None) -> str
     if stage not in STAGES:
         raise UsageError(f"there is no stage `{stage}`", suggestion(stage, STAGES))
     need(program.manifest, found)
-    return program.show(stage, found, kernel)
+    try:
+        return program.show(stage, found, kernel)
+    except ValueError as error:
+        if kernel is None:
+            raise
+        raise UsageError(str(error)) from None
 
 
 def need(manifest: Manifest, function: FunctionName) -> None:

@@ -96,7 +96,7 @@ class Signature:
     def converted(self, given: Mapping[str, object]) -> Batch:
         """Each value converted for the port of its name; sample counts agree."""
         arrays = {name: self._converters[name](value) for name, value in given.items()}
-        samples = 0
+        samples = 0 if arrays else 1  # nothing counts them: one sample
         for name, array in arrays.items():
             if samples and len(array) != samples:
                 first = next(iter(arrays))

@@ -25,12 +25,27 @@ LINE: Final = 64  # bytes of a cache line, and of the widest vector
 HUGE_PAGE: Final = 2 << 20
 
 
+def mapped(size: int) -> tuple[mmap.mmap, int]:
+    """Zeroed memory, and where in it `size` bytes start: on huge pages if there are many.
+
+    Where the system grants them, rows of a large matrix that are read one after the other need not
+    each be looked up in the page tables.
+    """
+    large = size >= HUGE_PAGE
+    try:
+        memory = mmap.mmap(-1, size + HUGE_PAGE if large else max(size, LINE))
+    except (OSError, OverflowError, ValueError) as error:
+        raise MemoryError(f"no room for {size:,} bytes of scratch memory: {error}") from error
+    if large and hasattr(mmap, "MADV_HUGEPAGE"):
+        memory.madvise(mmap.MADV_HUGEPAGE)
+    start = addressof(c_char.from_buffer(memory))
+    return memory, -start % HUGE_PAGE if large else 0  # small maps start at a page
+
+
 def aligned_bytes(size: int) -> NDArray[np.uint8]:
     """`size` zeroed bytes from a multiple of 64 on; at least one line, to have an address."""
-    size = max(size, LINE)
-    raw = np.zeros(size + LINE, np.uint8)
-    start = -address(raw) % LINE
-    return raw[start : start + size]
+    memory, start = mapped(size)
+    return np.frombuffer(memory, np.uint8, max(size, LINE), start)
 
 
 class Values(Mapping[str, Array]):
@@ -137,15 +152,7 @@ class Arena:
 
     def grow(self, size: int) -> None:
         """Makes room for `size` bytes; what was there is lost."""
-        large = size >= HUGE_PAGE
-        room = size + HUGE_PAGE if large else size  # small maps start at a page
         self._memory, self.size = None, 0  # the old arena goes before the new one comes
-        try:
-            memory = mmap.mmap(-1, room)
-        except (OSError, OverflowError, ValueError) as error:
-            raise MemoryError(f"no room for {size:,} bytes of scratch memory: {error}") from error
-        if large and hasattr(mmap, "MADV_HUGEPAGE"):
-            memory.madvise(mmap.MADV_HUGEPAGE)
-        start = addressof(c_char.from_buffer(memory))
-        self.address = start + (-start % HUGE_PAGE if large else 0)
-        self._memory, self.size = memory, size
+        self._memory, start = mapped(size)
+        self.address = addressof(c_char.from_buffer(self._memory)) + start
+        self.size = size

@@ -91,7 +91,10 @@ def save(
 
 
 def check_writable(path: Path) -> None:
-    """Refuses a place that holds something other than a run, before any work is done."""
+    """Refuses a place that holds something other than a run or that cannot be written to.
+
+    It makes a folder there and removes it again, so that no training is lost for want of a place.
+    """
     if path.is_dir():
         if any(path.iterdir()) and not (path / RUN_FILE).is_file():
             raise DataError(
@@ -100,6 +103,11 @@ def check_writable(path: Path) -> None:
             )
     elif path.exists() or path.is_symlink():
         raise DataError(f"`{path}` exists and is not a folder", "choose a new folder")
+    parent = next(p for p in path.absolute().parents if p.exists())
+    try:
+        Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=parent)).rmdir()
+    except OSError as error:
+        raise DataError(f"`{parent}` takes no run: {error.strerror}") from None
 
 
 def read(path: Path) -> Run:

@@ -69,10 +69,10 @@ def integer(operand: Operand, what: str) -> int:
     return int(value)
 
 
-def size(operand: Operand, what: str, least: int = 1) -> int:
+def size(operand: Operand, what: str, least: int = 1, most: int = _LARGEST) -> int:
     """A whole number of at least `least`."""
     value = known(operand, what)
-    if not is_number(value) or not float(value).is_integer() or not least <= value <= _LARGEST:
+    if not is_number(value) or not float(value).is_integer() or not least <= value <= most:
         raise Failure(
             NotASize(
                 span=operand.span,
@@ -80,7 +80,7 @@ def size(operand: Operand, what: str, least: int = 1) -> int:
                 what=what,
                 found=show(value),
                 least=str(least),
-                reason="too large" if is_number(value) and value > _LARGEST else "not a size",
+                reason="too large" if is_number(value) and value > most else "not a size",
             )
         )
     return int(value)
@@ -123,7 +123,10 @@ def axes(operand: Operand | None, of: tuple[int, ...]) -> tuple[int, ...]:
     """Axes of a shape in increasing order, negative ones from the end; all when not given."""
     if operand is None:
         return tuple(range(len(of)))
-    return tuple(sorted({axis(operand, n, of) for n in integers(operand, "`axis`")}))
+    named = [axis(operand, n, of) for n in integers(operand, "`axis`")]
+    if len(set(named)) < len(named):
+        wrong(operand, "`axis`", "a list of different axes")
+    return tuple(sorted(named))
 
 
 def axis(operand: Operand, number: int, of: tuple[int, ...]) -> int:

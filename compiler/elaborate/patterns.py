@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from netc.compiler.elaborate import known
 from netc.compiler.elaborate.arithmetic import tensor
+from netc.compiler.elaborate.name_mistakes import NotSupported
 from netc.compiler.elaborate.scope import Bound
 from netc.compiler.elaborate.shape_mistakes import PatternMismatch
 from netc.compiler.elaborate.values import Operand, is_number, show_shape
@@ -25,6 +26,8 @@ def match_pattern(
     value = tensor(operand, inner, f"`{parameter.name.name}` of `{callee}`")
     shape = value.shape
     rests = [i for i, axis in enumerate(pattern.axes) if isinstance(axis, tree.Rest)]
+    if len(rests) > 1:
+        raise Failure(NotSupported(span=operand.span, what=f"`{pattern.span.text}`, twice `..`,"))
     fixed = len(pattern.axes) - len(rests)
     if len(shape) < fixed or (len(shape) > fixed and not rests):
         raise Failure(_mismatch(parameter, operand, shape, callee))

@@ -70,6 +70,9 @@ def _present(use: Use) -> Value:
     return Tensor(elementwise("not", elementwise("isnan", x.node)))
 
 
+_COPIES: Final = 10_000  # of one `repeat`: each is text of its own for the rest of the compiler
+
+
 def _iota(use: Use) -> Value:
     n = known.size(use.arguments["n"], "the length")
     return Tensor(make(Iota(n, use.scope.session.precision)))
@@ -77,7 +80,7 @@ def _iota(use: Use) -> Value:
 
 def _repeat(use: Use) -> Value:
     """`x |> repeat(n, chain)`: n applications of the chain, each with parameters of its own."""
-    count = known.size(use.arguments["n"], "the number of copies", least=0)
+    count = known.size(use.arguments["n"], "the number of copies", least=0, most=_COPIES)
     chain = use.chains["chain"]
     operand = use.arguments["x"]
     for index in range(1, count + 1):

@@ -33,7 +33,10 @@ def scores_text(scores: Mapping[str, object]) -> str:
 
 def write_whole(path: Path, write: Callable[[IO[bytes]], None]) -> None:
     """Writes a file beside its place and renames it: all of it, or nothing."""
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    except OSError as error:  # name the user's file, not the one beside it
+        raise OSError(error.errno, error.strerror, str(path)) from None
     fresh = Path(name)
     try:
         with os.fdopen(handle, "wb") as file:

@@ -6,9 +6,11 @@ from importlib import import_module
 from importlib.resources import files
 from inspect import cleandoc
 from pathlib import Path
+from textwrap import fill
 from typing import IO, TYPE_CHECKING
 
 from netc.cli.console import note, write_whole
+from netc.compiler.elaborate.primitives import PRIMITIVES
 from netc.compiling import read_source
 from netc.grammar.diagnostics import KINDS
 from netc.grammar.format import format_source
@@ -20,6 +22,8 @@ from netc.runtime.errors import DataError, suggestion
 if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Callable
+
+    from netc.compiler.elaborate.values import Primitive
 
 
 def fmt(options: Namespace) -> int:
@@ -44,11 +48,15 @@ def doc(options: Namespace) -> int:
     if options.name is None:
         for kind in ("layer", "fn", "init", "optimizer"):
             names = sorted(n for n, d in known.items() if d.kind == kind)
-            print(f"{kind}: {' '.join(names)}")
+            print(_list(kind, names))
+        print(_list("primitive", sorted(PRIMITIVES)))
+        return 0
+    if options.name in PRIMITIVES:
+        print(_primitive(PRIMITIVES[options.name]))
         return 0
     if options.name not in known:
-        message = f"the prelude has no `{options.name}`"
-        raise DataError(message, suggestion(options.name, known))
+        message = f"neither the prelude nor the compiler has `{options.name}`"
+        raise DataError(message, suggestion(options.name, [*known, *PRIMITIVES]))
     found = known[options.name]
     if found.doc:
         print(f"{found.doc}\n")
@@ -76,6 +84,18 @@ def _prelude() -> dict[str, Definition]:
             tree = parse(Source(f"prelude/{entry.name}", entry.read_text(encoding="utf-8")))
             found |= {d.name.name: d for d in tree.items if isinstance(d, Definition)}
     return found
+
+
+def _list(kind: str, names: list[str]) -> str:
+    return fill(" ".join(names), 100, initial_indent=f"{kind}: ", subsequent_indent="  ")
+
+
+def _primitive(found: Primitive) -> str:
+    """What a primitive of the compiler does, and its header."""
+    parameters = [f"{n}?" if n in found.defaults else n for n in found.parameters]
+    if found.rest:
+        parameters.append("…")
+    return f"{found.doc}\n\nprimitive {found.name}({', '.join(parameters)})"
 
 
 def _writer(text: str) -> Callable[[IO[bytes]], None]:

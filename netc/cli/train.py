@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,7 +68,7 @@ def _changes(options: Namespace, model: Model) -> dict[str, Any]:
         elif name not in model.scalars:
             known = [*model.scalars, *OPTION_NAMES]
             raise UsageError(f"--set {name}: no such number to set", suggestion(name, known))
-        elif isinstance(value, bool) or not isinstance(value, int | float):
+        elif isinstance(value, bool) or not isinstance(value, int | float) or isnan(value):
             raise UsageError(f"--set {name}: expected a number, found `{value}`")
         else:
             model.scalars[name] = value
@@ -106,6 +107,8 @@ def _report(options: Namespace, history: History, test: Mapping[str, float], out
     validation = dict(kept.validation) if kept and kept.validation is not None else None
     if history.interrupted:
         note("interrupted: the run so far is saved")
+    if isnan(training.get("objective", 0)):
+        note("note: the objective is not a number; a smaller rate or `clip_norm` may help")
     for name, scores in (("training", training), ("validation", validation), ("test", test)):
         if scores:
             print(f"{name:<10}  {scores_text(scores)}")

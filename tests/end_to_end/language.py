@@ -1,4 +1,4 @@
-"""Nets with a NumPy computation of their own: values, gradients and one step through the public API.
+"""Nets with a NumPy computation of their own: values and gradients by the public API.
 
 Invariant: a reference uses NumPy only, and its gradient is that of finite differences in f64.
 """

@@ -1,11 +1,10 @@
-"""Layers, chains, instances and copies, net by net, against NumPy; names of parameters."""
+"""Layers, chains, instances and copies, net by net, against NumPy."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-import netc
 from tests.end_to_end.language import (
     BATCHES,
     Case,
@@ -57,7 +56,7 @@ def chains(p, x):
     h = np.where(z > 0, z, p["h.dense.prelu.alpha"] * z)
     z = dense(p, "e.dense", h)
     e = np.where(z > 0, z, 0.5 * np.expm1(np.minimum(z, 0)))
-    squared = (lambda z: z * z)(dense(p, "f.dense", h))
+    squared = dense(p, "f.dense", h) ** 2
     return {"e": e, "f": squared, "loss": total(e**2) + total(np.sin(squared))}
 
 

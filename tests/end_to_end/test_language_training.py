@@ -1,4 +1,4 @@
-"""The train block against a training loop in NumPy: optimizers, groups, schedules, clipping, stopping."""
+"""The train block against a training loop in NumPy: optimizers, schedules, clips, stopping."""
 
 from __future__ import annotations
 
@@ -162,9 +162,7 @@ def test_groups_and_freeze() -> None:
     same(model, simulate(before, update, batch=8, epochs=2))
     model, before = trained(text, **{"b.*.lr": 0.02, "lr": 0.1})
     same(model, simulate(before, update, batch=8, epochs=2))
-    assert [n for n in model.scalars if n.endswith("lr")] == ["lr", "b.*.lr"] or set(
-        model.scalars
-    ) >= {"lr", "b.*.lr"}
+    assert {"lr", "*.b.lr", "b.*.lr"} <= set(model.scalars)
 
 
 @pytest.mark.parametrize("clip", ["clip_value = 0.3", "clip_norm = 0.7"])
@@ -226,7 +224,7 @@ def test_history_is_the_mean_over_samples() -> None:
 
 def test_patience_restores_the_best() -> None:
     text = "optimizer = sgd(lr=3); batch = 22; epochs = 50; patience = 2; restore_best = true"
-    model, before = trained(text, validation=data())
+    model, _ = trained(text, validation=data())
     assert model.history.stopped == "patience"
     scores = model.history["validation.loss"]
     assert len(scores) == int(np.nanargmin(scores)) + 3
@@ -246,14 +244,8 @@ def test_validation_held_out_in_order() -> None:
     text = "optimizer = sgd(lr=0.1); batch = 100; shuffle = false; validation = 0.25"
     model, before = trained(text)
     x, t = data()
-    held = len(x) - round(len(x) * 0.25)
-    found = {k: before[k] - 0.1 * slopes(before, x[:held], t[:held])[1][k] for k in before}
-    # a quarter of 22 is 5.5: 5 or 6 samples
-    other = {k: before[k] - 0.1 * slopes(before, x[:17], t[:17])[1][k] for k in before}
-    name = NAMES[0]
-    assert np.allclose(model.params[name], found[name], rtol=1e-10) or np.allclose(
-        model.params[name], other[name], rtol=1e-10
-    )
+    g = slopes(before, x[:16], t[:16])[1]  # a quarter of 22 is 5.5, rounded to 6
+    same(model, {k: before[k] - 0.1 * g[k] for k in before})
 
 
 @pytest.mark.parametrize("samples", [1, 2, 15, 16, 17, 33, 1000])

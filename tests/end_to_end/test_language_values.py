@@ -1,4 +1,4 @@
-"""Values of the language, net by net, against NumPy: types, operators, indices, products, reductions."""
+"""Values of the language, net by net, against NumPy: types, operators, products, reductions."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import pytest
 
 from tests.end_to_end.language import (
     BATCHES,
-    Array,
     Arrays,
     Case,
     check,
@@ -174,9 +173,10 @@ def einsums(p, a, b, v):
     return {**found, "loss": sum(total(np.cos(x)) for x in found.values())}
 
 
+KINDS = ("sum", "mean", "max", "min", "prod", "logsumexp")
 REDUCED = "\n".join(
     f"  output {kind}_{i} = {kind}(y{arguments})"
-    for kind in ("sum", "mean", "max", "min", "prod", "logsumexp")
+    for kind in KINDS
     for i, arguments in enumerate(
         ["", ", axis=0", ", axis=-1", ", axis=[0, -1]", ", axis=1, keepdims=true", ", axis=-3"]
     )
@@ -300,7 +300,8 @@ CASES = (
       loss sum(where(present(t), (z - t)^2, 0))
       metric known = mean(present(x))
       output share = sum(present(x))
-    """, with_gaps(with_gaps(normal(x=(4,), t=(3,)), "x", np.nan), "t", np.nan), missing_real, BATCHES),
+    """, with_gaps(with_gaps(normal(x=(4,), t=(3,)), "x", np.nan), "t", np.nan), missing_real,
+    BATCHES),
     Case("missing_label", """
       input x: [5]
       target t: class[3] missing
@@ -427,8 +428,7 @@ CASES = (
       param s: [4] = 0.6
       y = s * x
       {REDUCED}
-      loss {' + '.join(f"sum(sin({k}_{i}))" for k in ("sum", "mean", "max", "min", "prod", "logsumexp")
-                       for i in range(5))}
+      loss {' + '.join(f"sum(sin({kind}_{i}))" for kind in KINDS for i in range(5))}
     """, normal(x=(3, 2, 4)), reductions, (2, 17)),
     Case("picked", """
       input x: [3, 4]

@@ -42,7 +42,9 @@ gradient = make(BatchReduce("sum"), make(e.Tanh(), e.add(lift(e.add(u, v)), x)))
 most = make(BatchReduce("max"), x)
 first, second = contract("k,kn->n", x, w), contract("k,kn->n", x, w2)
 forward = make(e.Tanh(), first)
+across = transpose(w, (1, 0))
 weight_gradient = make(Contract("k,n->kn", sum_batch=True), x, forward)
+after_product = make(e.Tanh(), transpose(make(Contract("ab,bc->ac"), r, r), (1, 0)))
 padded = pad(p, (1, 1), (0, 0))
 
 CASES = {
@@ -52,6 +54,7 @@ CASES = {
     "a value is turned": function(p=transpose(p, (1, 0))),
     "each reads the other turned": function(p=e.add(p, turned), q=e.add(q, transpose(p, (1, 0)))),
     "each reads the other": function(p=e.add(p, q), q=e.sub(q, p)),
+    "each becomes the other, changed": function(p=e.add(q, 1.0), q=e.mul(p, 2.0)),
     "each reads the other, a third turns one": function(
         r=e.add(r, turned), p=e.add(p, q), q=e.sub(q, p)
     ),
@@ -77,12 +80,15 @@ CASES = {
             "output:b": e.mul(second, spread(sum_all(first), second)),
         }
     ),
+    "two values get what follows a product": function(
+        u=e.mul(u, 2.0), p=after_product, q=after_product
+    ),
     "a weight moves by its own gradient": function(w=e.sub(w, e.mul(0.1, weight_gradient))),
     "a weight moves, another reads it": function(
         w=e.sub(w, weight_gradient), w2=e.add(w2, e.mul(w, weight_gradient))
     ),
     "a view of a product's operand is stored": function(
-        {"output:y": contract("n,kn->k", first, w), "state:turned": transpose(w, (1, 0))},
+        {"output:y": contract("n,nk->k", first, across), "state:turned": across},
         w=e.sub(w, weight_gradient),
     ),
     "a slice ends with the memory": function(
