@@ -108,7 +108,7 @@ def run(*arguments: str | Path, folder: Path) -> subprocess.CompletedProcess[str
         ("check logistic.net -D lambda=nan", 2, "finite number"),
         ("check odd.net", 1, "`odd.net` is not UTF-8 text"),
         ("train xor.net --data xor.csv --set lr=nan", 2, "--set lr: expected a number"),
-        ("train xor.net --data xor.csv --out xor.csv/run", 1, "`xor.csv` takes no run"),
+        ("train xor.net --data xor.csv --out xor.csv/run", 1, "xor.csv` takes no run"),
         ("train xor.net --data xor.csv --set lr=1e30 --epochs 4 --out r", 0, "not a number"),
         ("doc exp", 0, "primitive exp(x)"),
         ("doc", 0, "primitive: "),
