@@ -21,7 +21,7 @@ class Bar:
         self._speed = Speed(plan)
         columns = (
             TextColumn("{task.description}"),
-            BarColumn(bar_width=20),
+            BarColumn(bar_width=20, complete_style="cyan", finished_style="green"),
             TextColumn("{task.fields[values]} {task.fields[speed]} ETA"),
             TimeRemainingColumn(),
         )

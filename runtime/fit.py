@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from netc.runtime.arguments import Batch
 
 POLL_SECONDS: Final = 0.05
+CHUNK_EPOCHS: Final = 65_536  # of one native call: its history is allocated beforehand
 _STEPS, _STOP, _EPOCHS = range(3)  # places in the progress counters
 
 
@@ -143,7 +144,7 @@ class Training:
     def _loop(self, worker: ThreadPoolExecutor, steps: int) -> Reason:
         while self._done < steps:
             left = steps - self._done
-            epochs = 1 if self._by_epoch else ceil(left / self._per_epoch)
+            epochs = 1 if self._by_epoch else min(ceil(left / self._per_epoch), CHUNK_EPOCHS)
             reason = self._chunk(worker, epochs, left)
             if self._interrupted:
                 return "interrupted"

@@ -28,6 +28,7 @@ from netc.compiler.loops.loops import (
     Mask,
     Operand,
     Position,
+    Prefetch,
     Quotient,
     ReadScalar,
     Rows,
@@ -234,6 +235,8 @@ class KernelEmitter:
             case Store(buffer, index, value, wide):
                 type_, align = self._access(index, wide)
                 self.b.store(self._value(value, type_), self._pointer(buffer, index), align)
+            case Prefetch(buffer, index):
+                self._prefetch(self._pointer(buffer, index))
             case Compute(name, op, args):
                 self.values[name] = self._compute(op, args)
             case For():
@@ -281,6 +284,11 @@ class KernelEmitter:
         if op in TAKES_MASKS:
             return MATH[op](self.b, *(self._mask(a, lanes) for a in args))
         return MATH[op](self.b, *(self._value(a, type_) for a in args))
+
+    def _prefetch(self, pointer: Value) -> None:
+        """For reading, into the first level, as data."""
+        numbers = (self.b.constant(n, "i32") for n in (0, 3, 1))
+        self.b.intrinsic("llvm.prefetch.p0", "void", pointer, *numbers)
 
     def _quotient(self, statement: Quotient) -> None:
         value = self._integer(statement.index)
@@ -449,9 +457,10 @@ class KernelEmitter:
         self.b.branch_if(self.b.icmp("slt", step, extent), body, done)
         self.b.label(done)
         for carry, first, last in zip(loop.carries, initial, following, strict=True):
+            result = last
             if isinstance(loop.extent, Count):
-                last = self.b.phi(first.type, [(last, end), (first, preheader)], "r")
-            self.values[carry.result] = last
+                result = self.b.phi(first.type, [(last, end), (first, preheader)], "r")
+            self.values[carry.result] = result
 
     def _once(self, loop: For) -> None:
         for carry in loop.carries:

@@ -7,9 +7,17 @@ Nothing batched (columns): the operand with the columns is read as it lies.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from netc.compiler.loops.loops import Affine, Bind, Count, Operand, TransposeTile, var
+from netc.compiler.loops.loops import (
+    Affine,
+    Bind,
+    Count,
+    Operand,
+    Prefetch,
+    TransposeTile,
+    var,
+)
 from netc.compiler.loops.nests import BLOCKS
 from netc.compiler.loops.product import (
     Access,
@@ -27,6 +35,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from netc.compiler.plan.plan import Buffer
+
+PREFETCH_ELEMENTS: Final = 1_000_000
+"""Below this what the epilogue reads stays near by itself.
+
+Measured inside whole steps: 18 % of an Adam step with 22 MB of state. The kernel alone, with its
+memory warm, is 3 % slower.
+"""
 
 BLOCK, LANE = "block", "lane"
 """Summed loops of the batch, beside the letters of the contraction."""
@@ -135,9 +150,50 @@ def _column_tiles(product: Product, first: Affine, width: int, panel: Panel, ful
             vectors = [
                 Access(panel.buffer, corner + j * lanes, steps, wide=True) for j in range(width)
             ]
+            _prefetch(product, (rows, width), outer, (place, first))
             sums = _over_samples(product, broadcast, vectors, full)
             _finish_columns(product, sums, (rows, width), outer, (place, first))
         start += rows * count
+
+
+def _prefetch(
+    product: Product,
+    shape: tuple[int, int],
+    outer: dict[str, Affine],
+    corner: tuple[Affine, Affine],
+) -> None:
+    """Fetches what the epilogue will read while the sums are formed, if it lies beyond the cache.
+
+    Rows of a tile are far apart, so the processor's own prefetching does not see them coming.
+    """
+    writer, node = product.writer, product.node
+    stored = writer.plan.where
+    read = {n for s in product.stores for n in s.reads if n in stored and n is not node}
+    alike = sorted((n for n in read if n.type == node.type), key=lambda n: stored[n].name)
+    if len(alike) * node.type.size < PREFETCH_ELEMENTS:
+        return
+    with (
+        writer.along_lanes(1) as lane,
+        writer.loop(shape[0]) as i,
+        writer.loop(shape[1]) as j,
+    ):
+        at = _place(product, outer, corner, (i, j), lane)
+        index = tuple(at[letter] for letter in product.axes.out)
+        for other in alike:
+            writer.add(Prefetch(writer.number(stored[other]), writer.offset(other, index)))
+
+
+def _place(
+    product: Product,
+    outer: dict[str, Affine],
+    corner: tuple[Affine, Affine],
+    inside: tuple[Affine, Affine],
+    lane: Affine,
+) -> dict[str, Affine]:
+    """The letters of the result at row and vector `inside` a tile."""
+    assert product.tile.column is not None
+    at = {**outer, product.tile.column: (corner[1] + inside[1]) * product.writer.lanes + lane}
+    return at if product.tile.row is None else {**at, product.tile.row: corner[0] + inside[0]}
 
 
 def _by_sample(product: Product, at: dict[str, Affine]) -> Access:
@@ -207,12 +263,9 @@ def _finish_columns(
     outer: dict[str, Affine],
     corner: tuple[Affine, Affine],
 ) -> None:
-    writer, row, column = product.writer, product.tile.row, product.tile.column
-    assert column is not None
-    with writer.along_lanes(1) as lane:
+    with product.writer.along_lanes(1) as lane:
 
         def enter(i: Affine, j: Affine) -> dict[str, Affine]:
-            at = {**outer, column: (corner[1] + j) * writer.lanes + lane}
-            return at if row is None else {**at, row: corner[0] + i}
+            return _place(product, outer, corner, (i, j), lane)
 
         finish(product, sums, shape, enter)

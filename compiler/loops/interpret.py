@@ -24,6 +24,7 @@ from netc.compiler.loops.loops import (
     Mask,
     Operand,
     Position,
+    Prefetch,
     Quotient,
     ReadScalar,
     Rows,
@@ -109,6 +110,8 @@ class _Run:
                 values[name] = self.place(buffer, index, wide).copy()
             case Store(buffer, index, value, wide):
                 self.place(buffer, index, wide)[...] = self.value(value)
+            case Prefetch():
+                pass
             case Compute(name, op, args):
                 found = OPERATIONS[op](*(self.value(a) for a in args))
                 values[name] = np.asarray(found, self.number)

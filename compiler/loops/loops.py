@@ -93,6 +93,14 @@ class Store:
 
 
 @dataclass(frozen=True, slots=True)
+class Prefetch:
+    """Asks for the cache line of `buffer[index]`; changes no value."""
+
+    buffer: int
+    index: Affine
+
+
+@dataclass(frozen=True, slots=True)
 class Compute:
     """`name = op(args)`: an elementwise op of the graph, or one of the kernel level.
 
@@ -247,6 +255,7 @@ class For:
 Statement = (
     Load
     | Store
+    | Prefetch
     | Compute
     | Bind
     | Quotient

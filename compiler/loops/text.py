@@ -15,6 +15,7 @@ from netc.compiler.loops.loops import (
     Mask,
     Operand,
     Position,
+    Prefetch,
     Quotient,
     ReadScalar,
     Rows,
@@ -68,6 +69,8 @@ def _line(statement: Statement, names: dict[int, str]) -> str:  # noqa: C901 - o
             return f"{name} = {names[buffer]}[{index}{' ..' if wide else ''}]"
         case Store(buffer, index, value, wide):
             return f"{names[buffer]}[{index}{' ..' if wide else ''}] = {_text(value)}"
+        case Prefetch(buffer, index):
+            return f"prefetch {names[buffer]}[{index}]"
         case Compute(name, op, args):
             return f"{name} = {op} {', '.join(map(_text, args))}"
         case Bind(name, count):
