@@ -346,11 +346,8 @@ class Model:
             if name not in self.scalars:
                 known = [*self._signature.names, *self.scalars, *OPTION_NAMES]
                 raise UsageError(f"fit has no argument `{name}`", suggestion(name, known))
-            if (
-                isinstance(value, bool)
-                or not isinstance(value, SupportsFloat)
-                or isnan(float(value))
-            ):
+            number = value if isinstance(value, SupportsFloat) else True
+            if isinstance(number, bool) or isnan(float(number)):
                 raise UsageError(f"`{name}` must be a number, found {value!r}")
         return {n: float(v) for n, v in found.items() if isinstance(v, SupportsFloat)}
 
