@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING
 
 from netc.cli.parser import parse_arguments
@@ -42,10 +43,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         from netc.grammar.diagnostics import CompileError  # noqa: PLC0415 - not for `--help`
 
-        if not isinstance(error, CompileError):
-            raise
-        print(error, file=sys.stderr)
-        return 1
+        if isinstance(error, CompileError):
+            print(error, file=sys.stderr)
+            return 1
+        return _internal(error)
+
+
+def _internal(error: Exception) -> int:
+    """A mistake of the compiler: its stage, and a file with the text it worked on."""
+    from netc.compiler.backend.errors import InternalError  # noqa: PLC0415 - loads the compiler
+
+    if not isinstance(error, InternalError):
+        raise error
+    with NamedTemporaryFile("w", prefix="netc-", suffix=".txt", delete=False) as dump:
+        dump.write(error.dump)
+    help_ = "this is a mistake of netc, not of your text: please report it with that file"
+    return _report(f"{error}\ndump: {dump.name}\nhelp: {help_}", 1)
 
 
 def _report(message: object, status: int) -> int:

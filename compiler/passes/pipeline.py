@@ -48,9 +48,7 @@ PASSES: Final = (
 )
 
 
-def run(
-    graph: Graph, observers: Sequence[Observer] = (), passes: Sequence[Pass] = PASSES
-) -> Graph:
+def run(graph: Graph, observers: Sequence[Observer] = (), passes: Sequence[Pass] = PASSES) -> Graph:
     """The graph after the passes."""
     for step in passes:
         start = perf_counter()

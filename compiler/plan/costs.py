@@ -28,6 +28,9 @@ STORE_WHEN_REPEATED: Final = 2
 STORE_ALWAYS: Final = 400
 """Bounds the code of one expression."""
 
+STORE_DEPTH: Final = 100
+"""Bounds the nesting of one expression: a sum of a thousand terms is written without recursion."""
+
 
 def own_cost(node: Node) -> int:
     """Vector instructions of one node, its arguments not counted."""

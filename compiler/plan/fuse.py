@@ -69,14 +69,18 @@ def choose_stored(nodes: Sequence[Node], roots: Iterable[Node]) -> set[Node]:
     repeated = {n.args[0] for n in nodes if isinstance(n.op, Broadcast | Lift) and _repeats(n)}
     used_by = users(nodes)
     cost: dict[Node, int] = {}
+    depth: dict[Node, int] = {}
     for node in nodes:
+        cost[node] = depth[node] = 0
         if node in stored or is_leaf(node):
-            cost[node] = 0
             continue
-        cost[node] = costs.own_cost(node) + sum(cost[a] for a in dict.fromkeys(node.args))
-        if _worth_storing(cost[node], len(used_by[node]), node in repeated):
+        whole = costs.own_cost(node) + sum(cost[a] for a in dict.fromkeys(node.args))
+        nested = 1 + max((depth[a] for a in node.args), default=0)
+        worth = _worth_storing(whole, len(used_by[node]), node in repeated)
+        if worth or nested > costs.STORE_DEPTH:
             stored.add(node)
-            cost[node] = 0
+        else:
+            cost[node], depth[node] = whole, nested
     return stored
 
 
