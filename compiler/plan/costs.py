@@ -28,6 +28,9 @@ STORE_WHEN_REPEATED: Final = 2
 STORE_ALWAYS: Final = 400
 """Bounds the code of one expression."""
 
+KERNEL_STORES: Final = 32
+"""Bounds the code of one kernel: LLVM takes more than linear time for a long function."""
+
 STORE_DEPTH: Final = 100
 """Bounds the nesting of one expression: a sum of a thousand terms is written without recursion."""
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from netc.compiler.ops.scalar import Elementwise
 from netc.compiler.ops.source import Source
+from netc.compiler.plan.costs import KERNEL_STORES
 from netc.compiler.plan.fuse import view_base
 from netc.compiler.plan.order import knots
 from netc.compiler.plan.plan import Buffer, Store, Unit
@@ -125,7 +126,7 @@ def _joins(item: _Item, first: _Item, group: Mapping[_Item, None]) -> bool:
     Sums over the batch need all blocks: a kernel that forms them cannot use them. Results that
     exchange old values need one nest, so they start a kernel.
     """
-    if len(item.stores) > 1 or item.kind != first.kind:
+    if len(item.stores) > 1 or item.kind != first.kind or len(group) >= KERNEL_STORES:
         return False
     if not item.kind[1]:
         return True
