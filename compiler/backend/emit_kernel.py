@@ -1,18 +1,14 @@
-"""Kernel IR → LLVM IR: every statement is final vector code, one native function for each kernel.
-
-Address arithmetic is hoisted here: the part of an access that depends on outer loops only is
-computed once in the outermost place where its variables are known.
-"""
+"""Kernel IR → LLVM IR: every statement is final vector code, one function for each kernel."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 from zlib import crc32
 
 from netc.compiler.backend import random, transpose
-from netc.compiler.backend.builder import Builder, Value, define, element_of, lanes_of, vector
-from netc.compiler.backend.math import MATH, as_float, as_mask
+from netc.compiler.backend.builder import Value, define, element_of, vector
+from netc.compiler.backend.kernel_scope import KernelScope
+from netc.compiler.backend.math import MATH
 from netc.compiler.backend.math.lanes import reduce_add, reduce_max, reduce_min
 from netc.compiler.loops.loops import (
     Affine,
@@ -41,7 +37,7 @@ from netc.compiler.loops.loops import (
 from netc.compiler.program import Slot
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from netc.compiler.backend.target import Target
     from netc.compiler.ir.types import Precision
@@ -61,39 +57,8 @@ FROM_CALL: Final = {
 ACROSS: Final = {"reduce_add": reduce_add, "reduce_max": reduce_max, "reduce_min": reduce_min}
 
 
-@dataclass(slots=True)
-class Segment:
-    """A place where hoisted code may go: after `variable` and everything before it is known."""
-
-    lines: list[str] = field(default_factory=list)
-    known: dict[object, Value] = field(default_factory=dict)
-
-
-class KernelEmitter:
+class KernelEmitter(KernelScope):
     """Emits the body of one kernel into a builder."""
-
-    def __init__(
-        self,
-        kernel: Kernel,
-        precision: Precision,
-        target: Target,
-        scalars: Sequence[str],
-        declarations: dict[str, None],
-    ) -> None:
-        self.b = Builder(precision, declarations, fused=target.fused)
-        self.kernel = kernel
-        self.scalars = scalars
-        self.lanes = target.lanes(precision)
-        self.element = self.b.element
-        self.wide = vector(self.element, self.lanes)
-        self.bytes = 4 if precision == "f32" else 8
-        self.values: dict[str, Value] = {}
-        self.integers: dict[str, Value | None] = {"B": Value("%B", "i64")}
-        self.integers["blocks"] = Value("%blocks", "i64")
-        self.depth: dict[str, int] = {"B": 0, "blocks": 0}
-        self.segments: list[Segment] = []
-        self.spread: dict[Value, Value] = {}
-        self.markers: dict[str, list[str]] = {}
 
     def function(self, name: str) -> str:
         """The text of the kernel as a function of its buffers, B, the blocks and the call block."""
@@ -113,113 +78,6 @@ class KernelEmitter:
         tail = [Value("%B", "i64"), Value("%blocks", "i64"), Value("%call", "ptr")]
         parameters, attributes = [*buffers, *tail], "nounwind noinline"
         return define(name, parameters, self.b, attributes=attributes, internal=True)
-
-    def _expanded(self, line: str) -> list[str]:
-        if line not in self.markers:
-            return [line]
-        return [inner for part in self.markers[line] for inner in self._expanded(part)]
-
-    # -- hoisting ------------------------------------------------------------------------------
-
-    def _open_segment(self) -> None:
-        segment = Segment()
-        marker = f"; hoisted {len(self.markers)}"
-        self.markers[marker] = segment.lines
-        self.b.lines.append(marker)
-        self.segments.append(segment)
-
-    def _define(self, variable: str, value: Value | None) -> None:
-        """An integer variable; None stands for 0."""
-        self.integers[variable] = value
-        self._open_segment()
-        self.depth[variable] = len(self.segments) - 1
-
-    def _at(self, level: int, key: object, make: Callable[[], Value]) -> Value:
-        """A value computed once in segment `level`."""
-        segment = self.segments[level]
-        if key not in segment.known:
-            inside, self.b.lines = self.b.lines, segment.lines
-            segment.known[key] = make()
-            self.b.lines = inside
-        return segment.known[key]
-
-    def _pointer(self, buffer: int, index: Affine) -> Value:
-        """The address of an element; constants stay displacements of the access."""
-        here, key = self.segments[-1].known, ("element", buffer, index.terms)
-        if key not in here:
-            here[key] = self._base(buffer, index)
-        if index.constant:
-            return self.b.offset(here[key], index.constant * self.bytes)
-        return here[key]
-
-    def _base(self, buffer: int, index: Affine) -> Value:
-        """The address without the constant, each part where its variable is known."""
-        pointer = self.segments[0].known["buffer", buffer]
-        key: tuple[object, ...] = ("buffer", buffer)
-        level = 0
-        for name, factor in sorted(index.terms, key=lambda t: self.depth[t[0]]):
-            value = self.integers[name]
-            if value is None:
-                continue
-            level = max(level, self.depth[name])
-            key = (*key, name, factor)
-            pointer = self._at(level, key, self._moved(pointer, value, factor))
-        return pointer
-
-    def _moved(self, pointer: Value, value: Value, factor: int) -> Callable[[], Value]:
-        def make() -> Value:
-            if factor > 0:
-                return self.b.offset(pointer, value, f"[{factor * self.bytes} x i8]")
-            amount = self.b.mul(value, self.b.constant(factor * self.bytes, "i64"))
-            return self.b.offset(pointer, amount)
-
-        return make
-
-    def _integer(self, index: Affine) -> Value:
-        total = self.b.constant(index.constant, "i64")
-        for name, factor in index.terms:
-            value = self.integers[name]
-            if value is not None:
-                total = self.b.add(total, self.b.mul(value, self.b.constant(factor, "i64")))
-        return total
-
-    def _count(self, count: Count) -> Value:
-        base = self.integers[count.base]
-        if base is None:
-            return self.b.constant(0, "i64")
-        if count.divisor == 1:
-            return base
-        opcode = "urem" if count.remainder else "udiv"
-        return self.b.op(f"{opcode} i64 {base.text}, {count.divisor}", "i64")
-
-    # -- values --------------------------------------------------------------------------------
-
-    def _value(self, operand: Operand, type_: str) -> Value:
-        """An operand as a float of the given type: literals, masks and narrow values adapt."""
-        if not isinstance(operand, str):
-            return self.b.constant(operand, type_)
-        value = self.values[operand]
-        if value.type == type_:
-            return value
-        value = as_float(self.b, value, vector(self.element, lanes_of(value.type)))
-        return value if value.type == type_ else self._spread(value, lanes_of(type_))
-
-    def _spread(self, value: Value, lanes: int) -> Value:
-        """A narrow value in every lane, made once in the body that needs it and those inside."""
-        if value not in self.spread:
-            self.spread[value] = self.b.splat(value, lanes)
-        return self.spread[value]
-
-    def _mask(self, operand: Operand, lanes: int) -> Value:
-        if not isinstance(operand, str):
-            return self.b.constant(operand != 0, vector("i1", lanes))
-        value = as_mask(self.b, self.values[operand])
-        return value if lanes_of(value.type) == lanes else self.b.splat(value, lanes)
-
-    def _width(self, operands: Sequence[Operand]) -> int:
-        return max(
-            (lanes_of(self.values[o].type) for o in operands if isinstance(o, str)), default=1
-        )
 
     # -- statements ----------------------------------------------------------------------------
 
@@ -313,12 +171,6 @@ class KernelEmitter:
         start = self.b.convert("trunc", self._integer(index), "i32")
         places = self.b.add(self.b.splat(start, self.lanes), self.b.iota(type_))
         return self.b.icmp("slt", places, bound)
-
-    def _slot(self, slot: Slot) -> Value:
-        def make() -> Value:
-            return self.b.load("i64", self.b.offset(Value("%call", "ptr"), 8 * slot), 8)
-
-        return self._at(0, ("slot", slot), make)
 
     def _scalar(self, scalar: str) -> Value:
         if scalar in FROM_CALL:

@@ -66,7 +66,9 @@ def test_far_out_and_at_zero(name: str) -> None:
     unit = net(f"net T {{ input z: []; output y = {name}(z) }}")
     found = unit.output("y", z=np.array(points))
     np.testing.assert_allclose(found, values, rtol=1e-14, atol=0)
-    np.testing.assert_allclose(plain_slope(f"{name}(z)", points), slopes, rtol=1e-11, atol=0)
+    # 1 - |y| cancels in the slope of softsign: 1e4 ulps far out; all others are exact to rounding
+    rtol = 1e-11 if name == "softsign" else 1e-14
+    np.testing.assert_allclose(plain_slope(f"{name}(z)", points), slopes, rtol=rtol, atol=0)
 
 
 @pytest.mark.parametrize("name", INFINITE)
