@@ -27,10 +27,18 @@ def product(op: contract.Contract, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     first, rest = op.spec.split(",")
     second, out = rest.split("->")
     sizes = dict(zip(first + second, a.shape + b.shape, strict=True))
+    for (element, place, tap), w in op.windows:
+        span = w.dilation * (w.size - 1)
+        places = len(range(0, w.length + w.before + w.after - span, w.stride))
+        sizes |= {element: w.length, place: places, tap: w.size}
     letters = sorted(sizes)
     result = np.zeros([sizes[c] for c in out])
     for index in np.ndindex(*(sizes[c] for c in letters)):
         at = dict(zip(letters, index, strict=True))
+        if any(
+            at[e] != at[p] * w.stride + at[t] * w.dilation - w.before for (e, p, t), w in op.windows
+        ):
+            continue
         where = [tuple(at[c] for c in part) for part in (first, second, out)]
         result[where[2]] += a[where[0]] * b[where[1]]
     return result

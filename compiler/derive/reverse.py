@@ -7,6 +7,7 @@ batched node is lifted.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import reduce
 from typing import TYPE_CHECKING
 
@@ -86,7 +87,7 @@ def _total(parts: Sequence[Node], wanted: TensorType) -> Node:
 def _over_batch(x: Node) -> Node:
     """The sum over the samples: a contraction takes it into itself."""
     if isinstance(x.op, Contract) and all(arg.type.batched for arg in x.args):
-        return make(Contract(x.op.spec, sum_batch=True), *x.args)
+        return make(replace(x.op, sum_batch=True), *x.args)
     return batch_sum(x)
 
 

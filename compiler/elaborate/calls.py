@@ -7,7 +7,6 @@ mistake inside the prelude is reported at the user's call, with the prelude as s
 from __future__ import annotations
 
 from dataclasses import replace
-from math import prod
 from typing import TYPE_CHECKING
 
 from netc.compiler.elaborate.arguments import Given, bind_header, use_of
@@ -231,4 +230,4 @@ def products(node: Node) -> int:
     """Multiply-adds of one sample in a node."""
     if not isinstance(node.op, Contract):
         return 0
-    return prod(node.op.sizes(node.args[0].type, node.args[1].type).values())
+    return node.op.multiplications(*(a.type for a in node.args))

@@ -23,6 +23,7 @@ import numpy as np
 from netc.compiler.ir.graph import Graph, Output, Space, make
 from netc.compiler.ir.types import TensorType, TypeRuleError
 from netc.compiler.ops import OPS
+from netc.compiler.ops.window import Window
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -79,6 +80,9 @@ def _literal(value: object, precision: Precision) -> str:
         case tuple():
             items = [_literal(item, precision) for item in value]
             return f"({', '.join(items)}{',' if len(items) == 1 else ''})"
+        case Window():
+            parts = (f"{f.name}={getattr(value, f.name)}" for f in fields(value))
+            return f"Window({', '.join(parts)})"
         case _:
             return repr(value)
 
@@ -158,5 +162,7 @@ def _read_literal(tree: ast.expr) -> object:
             return -inf
         case ast.Tuple(items):
             return tuple(_read_literal(item) for item in items)
+        case ast.Call(func=ast.Name("Window"), args=[], keywords=given):
+            return Window(**{str(k.arg): ast.literal_eval(k.value) for k in given})
         case _:
             return ast.literal_eval(tree)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import prod
 from string import ascii_lowercase
 from typing import TYPE_CHECKING, Final
@@ -90,12 +91,12 @@ def batch_sum_of_contraction(node: Node) -> Node | None:
     """A batch sum goes into a contraction, or onto its only batched operand."""
     if node.op != BatchReduce("sum") or not isinstance(node.args[0].op, Contract):
         return None
-    spec = node.args[0].op.spec
+    op = node.args[0].op
     a, b = node.args[0].args
     if a.type.batched and b.type.batched:
-        return make(Contract(spec, sum_batch=True), a, b)
+        return make(replace(op, sum_batch=True), a, b)
     return make(
-        Contract(spec),
+        op,
         batch_sum(a) if a.type.batched else a,
         batch_sum(b) if b.type.batched else b,
     )
@@ -108,12 +109,10 @@ def contraction_of_lift(node: Node) -> Node | None:
     a, b = (x.args[0] if isinstance(x.op, Lift) else x for x in node.args)
     if not node.op.sum_batch:
         return lift(make(node.op, a, b))
+    once = replace(node.op, sum_batch=False)
     if a.type.batched or b.type.batched:
-        once = make(
-            Contract(node.op.spec), *(batch_sum(x) if x.type.batched else x for x in (a, b))
-        )
-        return once
-    return batch_sum(lift(make(Contract(node.op.spec), a, b)))
+        return make(once, *(batch_sum(x) if x.type.batched else x for x in (a, b)))
+    return batch_sum(lift(make(once, a, b)))
 
 
 def contraction_of_transpose(node: Node) -> Node | None:
@@ -129,12 +128,12 @@ def contraction_of_transpose(node: Node) -> Node | None:
     if args == list(node.args):
         return None
     first, second, out = parts
-    return make(Contract(f"{first},{second}->{out}", node.op.sum_batch), *args)
+    return make(replace(node.op, spec=f"{first},{second}->{out}"), *args)
 
 
 def contraction_without_sum(node: Node) -> Node | None:
     """A contraction that sums nothing is a product of broadcasts."""
-    if not isinstance(node.op, Contract) or node.op.sum_batch:
+    if not isinstance(node.op, Contract) or node.op.sum_batch or node.op.windows:
         return None
     first, second, out = node.op.letters
     if set(first + second) - set(out):
@@ -184,7 +183,7 @@ def _letters(x: Node, letters: str) -> tuple[Node, str]:
 
 def contraction_of_broadcast(node: Node) -> Node | None:
     """An axis along which an operand only repeats is dropped where the other operand has it."""
-    if not isinstance(node.op, Contract) or node.op.sum_batch:
+    if not isinstance(node.op, Contract) or node.op.sum_batch or node.op.windows:
         return None
     first, second, out = node.op.letters
     a, b = node.args
