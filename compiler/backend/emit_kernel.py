@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Final
 from zlib import crc32
 
 from netc.compiler.backend import random, transpose
-from netc.compiler.backend.builder import Value, define, element_of, vector
-from netc.compiler.backend.kernel_scope import KernelScope
+from netc.compiler.backend.builder import Value, define, vector
+from netc.compiler.backend.emit_places import PlacesEmitter
 from netc.compiler.backend.math import MATH
 from netc.compiler.backend.math.lanes import reduce_add, reduce_max, reduce_min
 from netc.compiler.loops.loops import (
@@ -18,11 +18,14 @@ from netc.compiler.loops.loops import (
     Count,
     Draw,
     For,
+    Guard,
     Kernel,
     Load,
     LoadRows,
     Mask,
     Operand,
+    Place,
+    Places,
     Position,
     Prefetch,
     Quotient,
@@ -33,6 +36,7 @@ from netc.compiler.loops.loops import (
     StoreResult,
     StoreRows,
     TransposeTile,
+    Within,
 )
 from netc.compiler.program import Slot
 
@@ -57,7 +61,7 @@ FROM_CALL: Final = {
 ACROSS: Final = {"reduce_add": reduce_add, "reduce_max": reduce_max, "reduce_min": reduce_min}
 
 
-class KernelEmitter(KernelScope):
+class KernelEmitter(PlacesEmitter):
     """Emits the body of one kernel into a builder."""
 
     def function(self, name: str) -> str:
@@ -103,6 +107,10 @@ class KernelEmitter(KernelScope):
                 self._define(name, self._count(count))
             case Quotient():
                 self._quotient(statement)
+            case Within():
+                self._within(statement)
+            case Guard():
+                self._guard(statement)
             case Position(name, index, wide):
                 self.values[name] = self._position(index, wide)
             case Mask(name, index, limit):
@@ -113,7 +121,9 @@ class KernelEmitter(KernelScope):
                 self.values[name] = self._at(0, ("scalar", scalar), lambda: self._scalar(scalar))
             case TransposeTile():
                 self._transpose(statement)
-            case Rows() | LoadRows() | StoreRows() | StoreResult():
+            case Place():
+                self._place(statement)
+            case Rows() | LoadRows() | StoreRows() | StoreResult() | Places():
                 self._border(statement)
 
     def _access(self, index: Affine, wide: bool) -> tuple[str, int]:
@@ -154,23 +164,41 @@ class KernelEmitter(KernelScope):
         result = self.b.op(f"{opcode} i64 {value.text}, {statement.divisor}", "i64")
         self._define(statement.name, result)
 
+    def _within(self, statement: Within) -> None:
+        zero = self.b.constant(0, "i64")
+        end = self.b.constant(statement.extent, "i64")
+
+        def rounds(distance: Affine) -> Value:
+            """How many rounds it takes to cover a distance, 0 to the extent."""
+            value = self._integer(distance)
+            value = self.b.select(self.b.icmp("slt", value, zero), zero, value)
+            if statement.step > 1:
+                value = self.b.add(value, self.b.constant(statement.step - 1, "i64"))
+                value = self.b.op(f"udiv i64 {value.text}, {statement.step}", "i64")
+            return self.b.select(self.b.icmp("slt", value, end), value, end)
+
+        first = rounds(statement.index * -1)
+        count = self.b.sub(rounds(statement.index * -1 + statement.length), first)
+        self._define(statement.first, first)
+        self._define(statement.count, count)
+
+    def _guard(self, statement: Guard) -> None:
+        """The test and the clamped index, computed where the index's variables are known."""
+        level = max((self.depth[name] for name, _ in statement.index.terms), default=0)
+        key = (statement.index, statement.length)
+        length, zero = (self.b.constant(n, "i64") for n in (statement.length, 0))
+        index = self._at(level, ("index", *key), lambda: self._integer(statement.index))
+        inside = self._at(level, ("inside", *key), lambda: self.b.icmp("ult", index, length))
+        clamped = self._at(level, ("clamped", *key), lambda: self.b.select(inside, index, zero))
+        self.values[statement.name] = inside
+        self.integers[statement.clamped] = clamped
+        self.depth[statement.clamped] = level
+
     def _position(self, index: Affine, wide: bool) -> Value:
         start = self.b.convert("sitofp", self._integer(index), self.element)
         if not wide:
             return start
         return self.b.fadd(self.b.splat(start, self.lanes), self.b.iota(self.wide))
-
-    def _live(self, index: Affine, limit: int | str) -> Value:
-        """Which lanes lie below the limit, in 32 bits."""
-        type_ = vector("i32", self.lanes)
-        if isinstance(limit, str):
-            end = self.b.convert("trunc", self.integers[limit] or Value("0", "i64"), "i32")
-            bound = self.b.splat(end, self.lanes)
-        else:
-            bound = self.b.constant(limit, type_)
-        start = self.b.convert("trunc", self._integer(index), "i32")
-        places = self.b.add(self.b.splat(start, self.lanes), self.b.iota(type_))
-        return self.b.icmp("slt", places, bound)
 
     def _scalar(self, scalar: str) -> Value:
         if scalar in FROM_CALL:
@@ -211,72 +239,6 @@ class KernelEmitter(KernelScope):
             self._pointer(tile.target, tile.target_index),
             number(tile.stride * self.bytes),
         )
-
-    # -- the caller's arrays -------------------------------------------------------------------
-
-    def _border(self, statement: Rows | LoadRows | StoreRows | StoreResult) -> None:
-        match statement:
-            case Rows(name, index):
-                self.values[name] = self._rows(index)
-                self._open_segment()
-                self.depth[name] = len(self.segments) - 1
-            case LoadRows(name, buffer, rows, size, element):
-                self.values[name] = self._gather(buffer, rows, size, element)
-            case StoreRows():
-                self._scatter(statement)
-            case StoreResult(buffer, number, value):
-                wide = self._value(value, self.element)
-                if self.element != "double":
-                    wide = self.b.convert("fpext", wide, "double")
-                self.b.store(wide, self.b.offset(self._pointer(buffer, Affine()), 8 * number), 8)
-
-    def _rows(self, index: Affine) -> Value:
-        """Sample numbers, at most the last one, looked up in the order when there is one."""
-        type_ = vector("i64", self.lanes)
-        last = self.b.splat(self.b.sub(Value("%B", "i64"), self.b.constant(1, "i64")), self.lanes)
-        place = self.b.add(self.b.splat(self._integer(index), self.lanes), self.b.iota(type_))
-        place = self.b.select(self.b.icmp("slt", place, last), place, last)
-        order = self._slot(Slot.ORDER)
-        given = self.b.splat(self.b.icmp("ne", order, self.b.constant(0, "i64")), self.lanes)
-        base = self.b.convert("inttoptr", order, "ptr")
-        return self._gathered(type_, base, place, given, place, 8)
-
-    def _gathered(
-        self, type_: str, base: Value, places: Value, mask: Value, other: Value, align: int
-    ) -> Value:
-        pointers = self.b.op(
-            f"getelementptr {element_of(type_)}, {base.typed}, {places.typed}",
-            vector("ptr", self.lanes),
-        )
-        suffix = f"v{self.lanes}{'i64' if element_of(type_) == 'i64' else self.b.precision}"
-        name = f"llvm.masked.gather.{suffix}.v{self.lanes}p0"
-        return self.b.intrinsic(name, type_, pointers, self.b.constant(align, "i32"), mask, other)
-
-    def _gather(self, buffer: int, rows: str, size: int, element: Affine) -> Value:
-        def make() -> Value:
-            numbers = self.values[rows]
-            return self.b.mul(numbers, self.b.constant(size, numbers.type))
-
-        offsets = self._at(self.depth[rows], ("rows", rows, size), make)
-        everyone = self.b.constant(True, vector("i1", self.lanes))
-        zero = self.b.constant(0.0, self.wide)
-        base = self._pointer(buffer, element)
-        return self._gathered(self.wide, base, offsets, everyone, zero, self.bytes)
-
-    def _scatter(self, statement: StoreRows) -> None:
-        type_ = vector("i64", self.lanes)
-        start = self.b.splat(self._integer(statement.first), self.lanes)
-        samples = self.b.add(start, self.b.iota(type_))
-        places = self.b.mul(samples, self.b.constant(statement.size, type_))
-        base = self._pointer(statement.buffer, statement.element)
-        pointers = self.b.op(
-            f"getelementptr {self.element}, {base.typed}, {places.typed}",
-            vector("ptr", self.lanes),
-        )
-        live = self._live(statement.first, "B")
-        name = f"llvm.masked.scatter.v{self.lanes}{self.b.precision}.v{self.lanes}p0"
-        value = self._value(statement.value, self.wide)
-        self.b.intrinsic(name, "void", value, pointers, self.b.constant(self.bytes, "i32"), live)
 
     # -- loops ---------------------------------------------------------------------------------
 

@@ -6,14 +6,20 @@ One generator serves every product and every gradient of a product. What differs
 
 from __future__ import annotations
 
+from itertools import product as combinations
 from typing import TYPE_CHECKING
 
 from netc.compiler.loops.by_columns import write_columns, write_outer
+from netc.compiler.loops.by_places import write_places
 from netc.compiler.loops.by_samples import write_pairs, write_samples
-from netc.compiler.loops.nests import over_batch, write_at
-from netc.compiler.loops.product import Access, Product, Summed, summed_letters
+from netc.compiler.loops.by_taps import write_taps
+from netc.compiler.loops.loops import Affine
+from netc.compiler.loops.nests import BLOCKS, over_batch, write_at
+from netc.compiler.loops.product import Access, Loads, Product, Summed, summed_letters
 from netc.compiler.loops.tile import load
+from netc.compiler.loops.tracks import tracks
 from netc.compiler.loops.views import view
+from netc.compiler.loops.window_loops import outer_results, summed_terms
 from netc.compiler.ops.contract import Contract
 from netc.compiler.plan import tiles
 
@@ -21,7 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from netc.compiler.ir.graph import Node
-    from netc.compiler.loops.loops import Affine, Operand
+    from netc.compiler.loops.loops import Operand
+    from netc.compiler.loops.tracks import Track
     from netc.compiler.loops.writer import Writer
     from netc.compiler.plan.plan import Buffer, Store
 
@@ -51,6 +58,12 @@ def write_contract(
             write_outer(product, panel)
         case "columns":
             write_columns(product)
+        case "places":
+            write_places(product)
+        case "taps":
+            write_taps(product)
+        case "loops" if product.axes.tied:
+            _window_loops(product)
         case "loops":
             _loops(product)
 
@@ -75,6 +88,46 @@ def _loops(product: Product) -> None:
 
         value = over_batch(writer, "sum", product_of) if sum_batch else product_of()
         writer.know(product.node, index, value)
+        write_at(writer, product.stores, index)
+
+
+def _window_loops(product: Product) -> None:
+    """Windows with operands batched in unusual ways: one accumulator at a time."""
+    writer, node = product.writer, product.node
+    if node.type.batched:
+        blocks = writer.begin(BLOCKS, hint="b")
+        writer.block = blocks.index
+    assert isinstance(node.op, Contract)
+    for chosen in combinations(*tracks(node.op)):
+        _window_track(product, chosen)
+    if node.type.batched:
+        writer.block = None
+        writer.end(blocks)
+
+
+def _window_track(product: Product, chosen: Sequence[Track]) -> None:
+    writer, node, axes = product.writer, product.node, product.axes
+    assert isinstance(node.op, Contract)
+    wide = any(a.type.batched for a in node.args)
+    letters = {c: axes.sizes[c] for c in axes.free}
+    with outer_results(writer, chosen) as places, writer.named_loops(letters) as free:
+
+        def total() -> Operand:
+            with summed_terms(product, chosen, places, [0.0], wide=wide) as summed:
+                load = Loads(product)
+                factors = (load(operand, free | summed.letters) for operand in product.views)
+                summed.sums = [writer.compute("fma", *factors, *summed.sums)]
+            return summed.sums[0]
+
+        results = {
+            track.result: track.lines[track.result].at(t, Affine())
+            for track, t in zip(chosen, places, strict=True)
+        }
+        index = tuple((free | results)[letter] for letter in axes.out)
+        value: Operand = 0.0
+        if all(track.terms for track in chosen):
+            value = over_batch(writer, "sum", total) if node.op.sum_batch else total()
+        writer.know(node, index, value)
         write_at(writer, product.stores, index)
 
 

@@ -18,11 +18,14 @@ from netc.compiler.loops.loops import (
     Draw,
     Extent,
     For,
+    Guard,
     Kernel,
     Load,
     LoadRows,
     Mask,
     Operand,
+    Place,
+    Places,
     Position,
     Prefetch,
     Quotient,
@@ -33,6 +36,7 @@ from netc.compiler.loops.loops import (
     StoreResult,
     StoreRows,
     TransposeTile,
+    Within,
 )
 from netc.compiler.ops.elementwise import ELEMENTWISE
 from netc.compiler.ops.source import dtype, uniform
@@ -103,7 +107,7 @@ class _Run:
         for statement in body:
             self.statement(statement)
 
-    def statement(self, statement: Statement) -> None:
+    def statement(self, statement: Statement) -> None:  # noqa: C901 - one case each
         values = self.values
         match statement:
             case Load(name, buffer, index, wide):
@@ -122,11 +126,22 @@ class _Run:
             case Quotient(name, index, divisor, remainder):
                 whole, rest = divmod(self.index(index), divisor)
                 self.integers[name] = rest if remainder else whole
+            case Within(first, count, index, step, length, extent):
+                start = self.index(index)
+                rounds = [r for r in range(extent) if 0 <= start + step * r < length]
+                self.integers[first] = rounds[0] if rounds else 0
+                self.integers[count] = len(rounds)
+            case Guard(name, clamped, index, length):
+                at = self.index(index)
+                values[name] = 0 <= at < length
+                self.integers[clamped] = at if values[name] else 0
             case TransposeTile():
                 self.transpose(statement)
             case Position() | Mask() | Draw() | ReadScalar():
                 values[statement.name] = self.made(statement)
-            case Rows() | LoadRows() | StoreRows() | StoreResult():
+            case Place(name, value):
+                self.integers[name] = int(self.value(value))
+            case Rows() | LoadRows() | StoreRows() | StoreResult() | Places():
                 self.border(statement)
 
     def transpose(self, tile: TransposeTile) -> None:
@@ -155,11 +170,14 @@ class _Run:
                 known = {"step": self.env.step, "batch_size": self.env.batch}
                 return self.number(self.env.values.get(("scalar", scalar), known.get(scalar)))
 
-    def border(self, statement: Rows | LoadRows | StoreRows | StoreResult) -> None:
+    def border(self, statement: Rows | LoadRows | StoreRows | StoreResult | Places) -> None:
         last = self.env.batch - 1
         match statement:
             case Rows(name, index):
                 self.values[name] = np.minimum(self.index(index) + self.along(), last)
+            case Places(name, value, step, apart):
+                places = np.broadcast_to(self.value(value), self.lanes).astype(np.int64) * step
+                self.values[name] = places + (self.along() if apart else 0)
             case LoadRows(name, buffer, rows, size, element):
                 places = self.values[rows] * size + self.index(element)
                 self.values[name] = self.buffers[buffer][places]

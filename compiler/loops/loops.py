@@ -133,6 +133,34 @@ class Quotient:
 
 
 @dataclass(frozen=True, slots=True)
+class Within:
+    """Which rounds r of a loop of `extent` keep 0 <= index + step · r < length: a range.
+
+    `first` and `count` are integer variables; `step` is positive. No round: count is 0.
+    """
+
+    first: str
+    count: str
+    index: Affine
+    step: int
+    length: int
+    extent: int
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """`name`: whether 0 <= index < length, the same in all lanes.
+
+    `clamped` is the index where it holds, else 0: an integer variable that never leaves the range.
+    """
+
+    name: str
+    clamped: str
+    index: Affine
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
 class Position:
     """`name` = the number `index`, or `index + lane` when wide."""
 
@@ -190,6 +218,24 @@ class TransposeTile:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """`name` = the whole part of a narrow value that is not negative, an integer variable."""
+
+    name: str
+    value: Operand
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """`name` = for each lane the whole part of a value times `step`, plus the lane if `apart`."""
+
+    name: str
+    value: Operand
+    step: int
+    apart: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Rows:
     """`name` = for each lane the row of sample `index + lane`; dead lanes repeat the last row."""
 
@@ -199,7 +245,7 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class LoadRows:
-    """`name` = for each lane `buffer[row · size + element]`: the caller's row-major arrays."""
+    """`name` = for each lane `buffer[row · size + element]`; `rows` names `Rows` or `Places`."""
 
     name: str
     buffer: int
@@ -259,11 +305,15 @@ Statement = (
     | Compute
     | Bind
     | Quotient
+    | Within
+    | Guard
     | Position
     | Mask
     | Draw
     | ReadScalar
     | TransposeTile
+    | Place
+    | Places
     | Rows
     | LoadRows
     | StoreRows

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from netc.compiler.loops.loops import Load
 from netc.compiler.plan import tiles
 
 if TYPE_CHECKING:
@@ -66,6 +67,36 @@ class Product:
             else:
                 steps[letter] = steps.get(letter, 0) + stride
         return Access(self.writer.number(operand.buffer), offset, steps, wide)
+
+
+class Loads:
+    """The loads of one loop body: what is loaded once is used again.
+
+    With a mask `live` the other lanes are zero.
+    """
+
+    def __init__(self, product: Product, live: str | None = None) -> None:
+        self.product = product
+        self.live = live
+        self.found: dict[tuple[View, Affine], str] = {}
+
+    def __call__(self, operand: View, at: dict[str, Affine]) -> str:
+        """An operand at the given letters: of the open block of samples when it is batched."""
+        writer = self.product.writer
+        offset = operand.offset
+        for letter, stride in zip(operand.letters, operand.strides, strict=True):
+            offset += at[letter] * stride
+        if operand.per_block:
+            assert writer.block is not None
+            offset += writer.block * operand.per_block
+        if (operand, offset) not in self.found:
+            name = writer.name()
+            number = writer.number(operand.buffer)
+            writer.add(Load(name, number, offset, wide=operand.per_block > 0))
+            if self.live is not None:
+                name = writer.compute("keep", self.live, name, 0.0)
+            self.found[operand, offset] = name
+        return self.found[operand, offset]
 
 
 def summed_letters(product: Product) -> list[Summed]:

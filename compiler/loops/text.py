@@ -9,11 +9,14 @@ from netc.compiler.loops.loops import (
     Compute,
     Draw,
     For,
+    Guard,
     Kernel,
     Load,
     LoadRows,
     Mask,
     Operand,
+    Place,
+    Places,
     Position,
     Prefetch,
     Quotient,
@@ -24,6 +27,7 @@ from netc.compiler.loops.loops import (
     StoreResult,
     StoreRows,
     TransposeTile,
+    Within,
 )
 
 if TYPE_CHECKING:
@@ -77,6 +81,11 @@ def _line(statement: Statement, names: dict[int, str]) -> str:  # noqa: C901 - o
             return f"{name} = {count}"
         case Quotient(name, index, divisor, remainder):
             return f"{name} = ({index}) {'%' if remainder else '//'} {divisor}"
+        case Within(first, count, index, step, length, extent):
+            terms = f"{step} r" if step > 1 else "r"
+            return f"{first}, {count} = rounds r < {extent} with 0 <= {index} + {terms} < {length}"
+        case Guard(name, clamped, index, length):
+            return f"{name}, {clamped} = guard 0 <= {index} < {length}"
         case Position(name, index, wide):
             return f"{name} = position {index}{' ..' if wide else ''}"
         case Mask(name, index, limit):
@@ -89,6 +98,11 @@ def _line(statement: Statement, names: dict[int, str]) -> str:  # noqa: C901 - o
             s = statement
             source = f"{names[s.source]}[{s.index} .. + {s.step} i], i < {s.valid}"
             return f"{names[s.target]}[{s.target_index} .. + {s.stride} i] = transpose {source}"
+        case Place(name, value):
+            return f"{name} = place {_text(value)}"
+        case Places(name, value, step, apart):
+            factor = "" if step == 1 else f"{step} "
+            return f"{name} = places {factor}{_text(value)}{' ..' if apart else ''}"
         case Rows(name, index):
             return f"{name} = rows {index} .."
         case LoadRows(name, buffer, rows, size, element):

@@ -17,6 +17,7 @@ from netc.compiler.loops.loops import (
     Draw,
     Extent,
     For,
+    Guard,
     Kernel,
     Load,
     Operand,
@@ -32,12 +33,14 @@ from netc.compiler.ops.movement import Reshape, Reverse, Slice, Transpose
 from netc.compiler.ops.reduce import Broadcast, Lift
 from netc.compiler.ops.scalar import Elementwise
 from netc.compiler.ops.source import Constant, Iota, Random, Source, Table
+from netc.compiler.ops.unfold import Unfold
 from netc.compiler.plan.storage import row_major, storage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from netc.compiler.ir.graph import Node
+    from netc.compiler.ops.unfold import Windows
     from netc.compiler.plan.plan import Buffer, Plan
 
 Index = tuple[Affine, ...]
@@ -80,7 +83,7 @@ class Writer:
         self.scratch: list[int] = []
         self.extents: dict[str, int] = {}
         self._bodies: list[list[Statement]] = [[]]
-        self._known: list[dict[tuple[Node, Index, Affine | None], Operand]] = [{}]
+        self._known: list[dict[object, Operand]] = [{}]
         self._names = 0
 
     # -- statements ----------------------------------------------------------------------------
@@ -223,9 +226,16 @@ class Writer:
         last = sum(factor * (self.extents[n] - 1) for n, factor in offset.terms if factor > 0)
         return offset.constant + last + self.lanes > storage(node.type, self.lanes).elements
 
-    def store(self, buffer: Buffer, node: Node, index: Index, value: Operand) -> None:
+    def store(
+        self, buffer: Buffer, node: Node, index: Index, value: Operand, *, add: bool = False
+    ) -> None:
+        """Writes an element, or with `add` adds to it."""
         offset = self.offset(node, index)
         wide = self.is_wide(offset, node.type.batched)
+        if add:
+            old = self.name()
+            self.add(Load(old, self.number(buffer), offset, wide))
+            value = self.compute("add", old, value)
         self.add(Store(self.number(buffer), offset, value, wide))
 
     # -- values --------------------------------------------------------------------------------
@@ -237,12 +247,14 @@ class Writer:
     def _key(self, node: Node, index: Index) -> tuple[Node, Index, Affine | None]:
         return node, index, self.block if node.type.batched else None
 
+    def _recall(self, key: object) -> Operand | None:
+        return next((known[key] for known in reversed(self._known) if key in known), None)
+
     def value(self, node: Node, index: Index) -> Operand:
         """The value of a node at an index: known, loaded, or computed."""
-        key = self._key(node, index)
-        for known in reversed(self._known):
-            if key in known:
-                return known[key]
+        known = self._recall(self._key(node, index))
+        if known is not None:
+            return known
         stored = node in self.plan.where
         value = self.load(node, index) if stored else self.evaluate(node, index)
         self.know(node, index, value)
@@ -281,6 +293,8 @@ class Writer:
                 return self.value(args[0], tuple(source))
             case Slice(starts=starts):
                 return self.value(args[0], tuple(i + s for i, s in zip(index, starts, strict=True)))
+            case Unfold() as op:
+                return self._unfolded(op, node, index)
             case Reverse(axes=axes):
                 last = [n - 1 for n in node.type.shape]
                 return self.value(
@@ -288,6 +302,50 @@ class Writer:
                     tuple(i * -1 + last[k] if k in axes else i for k, i in enumerate(index)),
                 )
         raise AssertionError(f"{node.op} needs loops of its own")
+
+    def _unfolded(self, op: Unfold, node: Node, index: Index) -> Operand:
+        """The element under a tap, or the filling in the padding."""
+        (x,) = node.args
+        inner, guards = self.under_taps(op.windows, index, x.type.rank)
+        value = self.value(x, inner)
+        for guard in guards:
+            value = self.compute("keep", guard, value, op.fill)
+        return value
+
+    def under_taps(self, windows: Windows, index: Index, rank: int) -> tuple[Index, list[str]]:
+        """The element that an index of unfolded windows shows, and what must hold for it.
+
+        Where a guard fails the element is another one of the same axis.
+        """
+        found, guards = list(index[:rank]), []
+        for (axis, window), tap in zip(windows, index[rank:], strict=True):
+            at = index[axis] * window.stride + tap * window.dilation - window.before
+            along = self.lane_axis is not None and at.coefficient(self.lane_axis)
+            if along and window.padded:
+                raise NotAlongLanesError
+            low, high = self._bounds(at)
+            if window.padded and (low < 0 or high >= window.length):
+                guard, at = self._guarded(at, window.length)
+                guards.append(guard)
+            found[axis] = at
+        return tuple(found), guards
+
+    def _bounds(self, index: Affine) -> tuple[int, int]:
+        """The smallest and the largest value of an index; lanes beside the first not counted."""
+        ends = [(factor * (self.extents[name] - 1)) for name, factor in index.terms]
+        low, high = (sum(pick(end, 0) for end in ends) for pick in (min, max))
+        return index.constant + low, index.constant + high
+
+    def _guarded(self, index: Affine, length: int) -> tuple[str, Affine]:
+        """Whether an index lies inside an axis, and one that always does."""
+        key = ("guard", index, length)
+        name = self._recall(key)
+        if name is None:
+            name = self.name("in")
+            self.add(Guard(name, f"{name}.at", index, length))
+            self.extents[f"{name}.at"] = length
+            self._known[-1][key] = name
+        return str(name), var(f"{name}.at")
 
     def position(self, index: Affine) -> str:
         name = self.name()

@@ -104,9 +104,18 @@ def _anchor(store: Store, anchor: Mapping[Node, Node], order: Mapping[Node, int]
     candidates = [
         n if isinstance(n.op, Contract) else anchor[n]
         for n in store.reads
-        if n.type == store.node.type and (isinstance(n.op, Contract) or n in anchor)
+        if n.type == store.node.type and (_finishes_tiles(n) or n in anchor)
     ]
     return max(candidates, key=order.__getitem__, default=None)
+
+
+def _finishes_tiles(node: Node) -> bool:
+    """Whether a node is a contraction whose sums are finished in registers.
+
+    The gradient of a convolution's weights is added up in memory.
+    """
+    op = node.op
+    return isinstance(op, Contract) and not (op.windows and op.sum_batch)
 
 
 def _ready_before(

@@ -14,6 +14,7 @@ from netc.compiler.ops.movement import Concat, Pad, Reshape, Slice, Transpose
 from netc.compiler.ops.reduce import BatchReduce, Broadcast, Lift, Reduce
 from netc.compiler.ops.scalar import Elementwise
 from netc.compiler.ops.source import Constant, Iota, Source, Table
+from netc.compiler.ops.unfold import Fold, Unfold
 from netc.compiler.plan import costs
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from netc.compiler.ir.graph import Node
 
-OWN_LOOPS = (Contract, Reduce, BatchReduce, Pad, Concat)
+OWN_LOOPS = (Contract, Reduce, BatchReduce, Pad, Concat, Fold)
 """Ops that are computed by loops of their own, never inside another expression."""
 
 VIEWS = (Transpose, Broadcast, Slice)

@@ -8,6 +8,10 @@ pairs    both batched, result batched: lanes are samples; a small tile of both o
 outer    summed over the batch: lanes run along the last axis of the result; the operand with that
          axis is first transposed to panels of rows.
 columns  nothing batched: lanes run along the last axis of the result, dense in one operand.
+places   windows over one batched operand: lanes are samples; rows of the weights by neighbouring
+         places (or elements, in a gradient) of the last window.
+taps     windows, summed over the batch: lanes are samples and summed at the end; rows of one
+         operand by channels and taps of the other.
 loops    everything else: one accumulator.
 """
 
@@ -26,9 +30,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Rows of a tile for 4, 2 and 1 vectors, such that the accumulators stay in registers."""
+    """What a tile may hold such that its accumulators stay in registers.
+
+    `rows` are those for 4, 2 and 1 vectors; `shared` the accumulators of a window's tile, whose
+    operands stay in registers as well, and `all` counts them together.
+    """
 
     rows: dict[int, int]
+    shared: int
+    all: int
 
     @property
     def vectors(self) -> int:
@@ -42,8 +52,8 @@ ENOUGH_ACCUMULATORS: Final = 16
 def limits(registers: int) -> Limits:
     """24 accumulators of 32 registers, 12 of 16: what measured fastest."""
     if registers >= 32:
-        return Limits({4: 6, 3: 8, 2: 12, 1: 14})
-    return Limits({2: 6, 1: 10})
+        return Limits({4: 6, 3: 8, 2: 12, 1: 14}, 20, 30)
+    return Limits({2: 6, 1: 10}, 8, 14)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +62,11 @@ class Tile:
 
     `moving` is the operand (0 or 1) whose values are loaded as vectors, the other is broadcast.
     `row` is an axis of the broadcast operand that the result has, `column` the axis along the
-    vectors (forms outer and columns) or the second tiled axis (form pairs); None if there is none.
+    vectors (forms outer and columns) or the second tiled axis (forms pairs and taps); None if there
+    is none.
     """
 
-    form: Literal["samples", "pairs", "outer", "columns", "loops"]
+    form: Literal["samples", "pairs", "outer", "columns", "places", "taps", "loops"]
     moving: int = 1
     row: str | None = None
     column: str | None = None
@@ -68,21 +79,25 @@ class Axes:
     operands: tuple[str, str]
     out: str
     sizes: dict[str, int]
+    tied: str
+    """The letters of windows: their loops are not a box."""
 
     @property
     def summed(self) -> list[str]:
-        return [c for c in self.sizes if c not in self.out]
+        return [c for c in self.sizes if c not in self.out and c not in self.tied]
+
+    @property
+    def free(self) -> list[str]:
+        """The letters of the result that no window ties."""
+        return [c for c in self.out if c not in self.tied]
 
 
 def axes_of(node: Node) -> Axes:
     """The letters of a contraction and the size each stands for."""
     assert isinstance(node.op, Contract)
-    operands, out = node.op.spec.split("->")
-    first, second = operands.split(",")
-    sizes: dict[str, int] = {}
-    for letters, arg in zip((first, second), node.args, strict=True):
-        sizes.update(zip(letters, arg.type.shape, strict=True))
-    return Axes((first, second), out, sizes)
+    first, second, out = node.op.letters
+    sizes = node.op.sizes(*(a.type for a in node.args))
+    return Axes((first, second), out, sizes, "".join(letters for letters, _ in node.op.windows))
 
 
 def choose_tile(node: Node, lanes: int) -> Tile:
@@ -90,6 +105,8 @@ def choose_tile(node: Node, lanes: int) -> Tile:
     assert isinstance(node.op, Contract)
     axes = axes_of(node)
     batched = [a.type.batched for a in node.args]
+    if node.op.windows:
+        return _window_tile(node.op, axes, batched)
     if node.type.batched:
         if all(batched):
             return Tile("pairs", 1, _largest(axes, 0), _largest(axes, 1))
@@ -107,6 +124,21 @@ def choose_tile(node: Node, lanes: int) -> Tile:
     if dense and not any(batched) and _whole_vectors(operand, lanes):
         return Tile("columns", moving, _largest(axes, 1 - moving), column)
     return Tile("loops")
+
+
+def _window_tile(op: Contract, axes: Axes, batched: list[bool]) -> Tile:
+    """The form of a convolution or of one of its gradients."""
+    weights = next((i for i in (0, 1) if _holds_taps(op, axes.operands[i])), None)
+    if weights is not None and not batched[weights] and batched[1 - weights]:
+        return Tile("places", 1 - weights, _largest(axes, weights))
+    if weights is None and op.sum_batch:
+        moving = next(i for i in (0, 1) if op.windows[0][0][0] in axes.operands[i])
+        return Tile("taps", moving, _largest(axes, 1 - moving), _largest(axes, moving))
+    return Tile("loops")
+
+
+def _holds_taps(op: Contract, letters: str) -> bool:
+    return any(tied[2] in letters for tied, _ in op.windows)
 
 
 def _whole_vectors(node: Node, lanes: int) -> bool:
@@ -127,7 +159,7 @@ def panel_elements(node: Node, lanes: int) -> int:
 def _largest(axes: Axes, operand: int) -> str | None:
     """The largest axis that only this operand and the result have."""
     own, other = axes.operands[operand], axes.operands[1 - operand]
-    free = [c for c in own if c in axes.out and c not in other]
+    free = [c for c in own if c in axes.free and c not in other]
     return max(free, key=axes.sizes.__getitem__, default=None)
 
 

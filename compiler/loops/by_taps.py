@@ -1,0 +1,235 @@
+"""Gradients of a convolution's weights: lanes are samples, summed at the end.
+
+A tile is some rows (filters) of the operand with places by some channels and taps of the operand
+with elements; an element's vector serves all taps that meet it. The plane is cut into chunks that
+stay in the cache while every tile passes over them, so the sums of a chunk are added to the result
+in memory. Samples beyond the batch are masked: they never count.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import groupby, product
+from typing import TYPE_CHECKING, Final
+
+from netc.compiler.loops.loops import Affine, Mask, Operand, Store
+from netc.compiler.loops.nests import BLOCKS
+from netc.compiler.loops.product import Loads, Product, ranges
+from netc.compiler.loops.tracks import Track, tracks
+from netc.compiler.loops.window_loops import outer_results, summed_terms
+from netc.compiler.ops.contract import Contract
+from netc.compiler.plan import tiles
+from netc.compiler.plan.storage import ELEMENT_BYTES, storage
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+CHUNK_BYTES: Final = 1 << 20
+"""Half of the second-level cache: both operands' rows of a chunk fit."""
+
+UNROLL: Final = 4
+"""Places of the last window in one body."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Sweep:
+    """One pass over a chunk: the windows, the first place of the chunk and how many it has."""
+
+    product: Product
+    outer: Sequence[Track]
+    last: Track
+    live: str
+    first: Affine
+    size: int
+
+    def extent(self, letter: str | None) -> int:
+        return 1 if letter is None else self.product.axes.sizes[letter]
+
+
+@dataclass(frozen=True, slots=True)
+class _Tile:
+    """Rows by columns by taps: where they start, and how many there are."""
+
+    rows: tuple[Affine, int]
+    columns: tuple[Affine, int]
+    taps: range
+
+    @property
+    def size(self) -> int:
+        return self.rows[1] * self.columns[1] * len(self.taps)
+
+
+def write_taps(product_: Product) -> None:
+    """The result is cleared, then every chunk of every block adds its part."""
+    writer = product_.writer
+    assert isinstance(product_.node.op, Contract)
+    *outer, last = [only for (only,) in tracks(product_.node.op)]
+    _clear(product_)
+    blocks = writer.begin(BLOCKS, hint="b")
+    writer.block = blocks.index
+    live = writer.name("live")
+    writer.add(Mask(live, blocks.index * writer.lanes, "B"))
+    for start, size, times in ranges(tiles.split(*_chunks(product_, outer))):
+        with writer.loop(times, hint="y") as chunk:
+            _write_sweep(_Sweep(product_, outer, last, live, chunk * size + start, size))
+    writer.block = None
+    writer.end(blocks)
+
+
+def _clear(product_: Product) -> None:
+    writer, (store,) = product_.writer, product_.stores
+    elements = storage(product_.node.type, writer.lanes).elements
+    with writer.loop(elements // writer.lanes, hint="l") as vector:
+        writer.add(Store(writer.number(store.buffer), vector * writer.lanes, 0.0, wide=True))
+
+
+def _chunks(product_: Product, outer: Sequence[Track]) -> tuple[int, int]:
+    """Places of the outermost window, and how many of them make a chunk."""
+    if not outer:
+        return 1, 1
+    places = outer[0].terms
+    block = sum(operand.per_block for operand in product_.views)
+    bytes_ = block * ELEMENT_BYTES[product_.node.type.precision]
+    return places, max(CHUNK_BYTES * places // bytes_, 1)
+
+
+def _write_sweep(sweep: _Sweep) -> None:
+    """All tiles: the loops over those of one shape are written once."""
+    axes, tile = sweep.product.axes, sweep.product.tile
+    rows, columns = sweep.extent(tile.row), sweep.extent(tile.column)
+    others = {c: axes.sizes[c] for c in axes.free if c not in (tile.row, tile.column)}
+    most = sweep.product.limits.shared
+    taps = ranges(tiles.split(sweep.last.results, max(most // 3, 1)))
+    for first, width, times in taps:
+        high, wide = _shape(rows, columns, max(most // width, 1))
+        shapes = product(
+            range(first, first + width * times, width),
+            ranges(tiles.split(rows, high)),
+            ranges(tiles.split(columns, wide)),
+        )
+        for tap, row, column in shapes:
+            _write_tiles(sweep, others, (row, column), range(tap, tap + width))
+
+
+def _shape(rows: int, columns: int, most: int) -> tuple[int, int]:
+    """Rows and columns of a tile of at most `most` pairs: the least multiplying and loading."""
+
+    def cost(shape: tuple[int, int]) -> int:
+        high, wide = shape
+        passes = -(-rows // high) * -(-columns // wide)
+        return passes * (high * wide + high + wide)
+
+    highs = range(1, min(rows, most) + 1)
+    return min(((h, w) for h in highs for w in range(1, min(columns, most // h) + 1)), key=cost)
+
+
+def _write_tiles(
+    sweep: _Sweep,
+    others: dict[str, int],
+    splits: tuple[tuple[int, int, int], tuple[int, int, int]],
+    taps: range,
+) -> None:
+    writer = sweep.product.writer
+    (row, high, down), (column, wide, across) = splits
+    with (
+        writer.named_loops(others) as free,
+        outer_results(writer, sweep.outer) as places,
+        writer.loop(down, hint="f") as i,
+        writer.loop(across, hint="c") as j,
+    ):
+        tile = _Tile((i * high + row, high), (j * wide + column, wide), taps)
+        sums = _sums(sweep, tile, free, places)
+        _add(sweep, tile, free, places, sums)
+
+
+def _sums(
+    sweep: _Sweep, tile: _Tile, free: dict[str, Affine], places: list[Affine]
+) -> Sequence[Operand]:
+    """One accumulator for each row, column and tap, over the chunk's places."""
+    zeros: list[Operand] = [0.0] * tile.size
+    chunk = (sweep.first, sweep.size)
+    with summed_terms(sweep.product, sweep.outer, places, zeros, chunk=chunk) as summed:
+        at = free | summed.letters
+        for valid, places_ in groupby(range(sweep.last.terms), lambda j: _valid(sweep, tile, j)):
+            if valid:
+                summed.sums = _region(sweep, tile, at, list(places_), valid, summed.sums)
+    return summed.sums
+
+
+def _valid(sweep: _Sweep, tile: _Tile, j: int) -> tuple[int, ...]:
+    return tuple(t for t in tile.taps if sweep.last.valid(t, j))
+
+
+def _region(
+    sweep: _Sweep,
+    tile: _Tile,
+    at: dict[str, Affine],
+    places: Sequence[int],
+    valid: tuple[int, ...],
+    sums: Sequence[Operand],
+) -> Sequence[Operand]:
+    """Neighbouring places of the last window where the same taps are valid."""
+    writer = sweep.product.writer
+    rounds, rest = divmod(len(places), UNROLL)
+    if rounds:
+        loop = writer.begin(rounds, sums, hint="k")
+        first = loop.index * UNROLL + places[0]
+        body = [first + u for u in range(UNROLL)]
+        sums = writer.end(loop, _multiply(sweep, tile, at, body, valid, loop.carried))
+    if rest:
+        body = [Affine(j) for j in places[rounds * UNROLL :]]
+        sums = _multiply(sweep, tile, at, body, valid, sums)
+    return sums
+
+
+def _multiply(
+    sweep: _Sweep,
+    tile: _Tile,
+    at: dict[str, Affine],
+    places: Sequence[Affine],
+    valid: tuple[int, ...],
+    sums: Sequence[Operand],
+) -> Sequence[Operand]:
+    product_ = sweep.product
+    load = Loads(product_, sweep.live)
+    (row, high), (column, wide) = tile.rows, tile.columns
+    result = list(sums)
+    for j in places:
+        first = sweep.last.letters(Affine(valid[0]), j)
+        heights = [
+            load(product_.broadcast, _at(at | first, product_.tile.row, row + i))
+            for i in range(high)
+        ]
+        for c in range(wide):
+            for t in valid:
+                letters = at | sweep.last.letters(Affine(t), j)
+                vector = load(product_.moving, _at(letters, product_.tile.column, column + c))
+                for i, height in enumerate(heights):
+                    place = (i * wide + c) * len(tile.taps) + t - tile.taps.start
+                    result[place] = product_.writer.compute("fma", height, vector, result[place])
+    return result
+
+
+def _at(letters: dict[str, Affine], letter: str | None, place: Affine) -> dict[str, Affine]:
+    return letters if letter is None else {**letters, letter: place}
+
+
+def _add(
+    sweep: _Sweep,
+    tile: _Tile,
+    free: dict[str, Affine],
+    places: Sequence[Affine],
+    sums: Sequence[Operand],
+) -> None:
+    """Adds the lanes of every accumulator to the result in memory."""
+    product_, writer = sweep.product, sweep.product.writer
+    node, (store,) = product_.node, product_.stores
+    (row, high), (column, wide) = tile.rows, tile.columns
+    outer = {t.result: at for t, at in zip(sweep.outer, places, strict=True)}
+    for (i, c, t), total in zip(product(range(high), range(wide), tile.taps), sums, strict=True):
+        at = _at(free | outer, product_.tile.row, row + i)
+        at = _at(at, product_.tile.column, column + c) | {sweep.last.result: Affine(t)}
+        index = tuple(at[letter] for letter in product_.axes.out)
+        so_far = writer.load(node, index)
+        lanes = writer.compute("reduce_add", total)
+        writer.store(store.buffer, node, index, writer.compute("add", so_far, lanes))
