@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import dataclass
-from math import prod
 from typing import TYPE_CHECKING, Any, Final
 
 from rich.console import Console
@@ -19,8 +18,10 @@ from benchmarks.nets import FOLDER, NETS, random_data
 from benchmarks.report import Table, gigaflops, microseconds
 from netc.compiler.backend import jit
 from netc.compiler.backend.emit_function import emit_module, layout
+from netc.compiler.elaborate.calls import products
 from netc.compiler.loops.lower import distinct
 from netc.compiler.manifest import function_spec
+from netc.compiler.ops.contract import Contract
 from netc.compiler.plan.tiles import axes_of, choose_tile
 from netc.compiling import program_of, read_source
 from netc.runtime.arguments import Batch, Signature
@@ -103,7 +104,7 @@ def _flops(launch: Launch, batch: int) -> int:
     if node is None:
         return 0
     samples = batch if any(a.type.batched for a in node.args) else 1
-    return 2 * samples * prod(axes_of(node).sizes.values())
+    return 2 * samples * products(node)
 
 
 def _what(launch: Launch, lanes: int) -> str:
@@ -113,7 +114,10 @@ def _what(launch: Launch, lanes: int) -> str:
     written = names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
     if node is None:
         return f"→ {written}"
-    sizes = "x".join(str(n) for n in axes_of(node).sizes.values())
+    assert isinstance(node.op, Contract)
+    axes = axes_of(node)
+    elements = {letters[0] for letters, _ in node.op.windows}
+    sizes = "x".join(str(n) for letter, n in axes.sizes.items() if letter not in elements)
     return f"{sizes} {choose_tile(node, lanes).form} → {written}"
 
 

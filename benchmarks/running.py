@@ -91,16 +91,16 @@ def check(net: Net, batch: int, names: Sequence[str]) -> None:
     if not all(map(isfinite, own)):
         raise DisagreementError(f"{net.name}: losses {own}")
     trained.fit(x, y, batch=batch, epochs=1, shuffle=False, progress=False)
-    _agree(f"{net.name}, fit", trained.history["objective"], np.mean(own), LOSS_TOLERANCE)
+    agree(f"{net.name}, fit", trained.history["objective"], np.mean(own), LOSS_TOLERANCE)
     logits = model.forward(x[:batch])
     for name, peer in others.items():
         theirs = [peer.step(*peer.arrays(*part)).item() for part in parts]
-        _agree(f"{net.name}, losses of {name}", theirs, own, LOSS_TOLERANCE)
+        agree(f"{net.name}, losses of {name}", theirs, own, LOSS_TOLERANCE)
         found = peer.forward(peer.arrays(*parts[0])[0])
-        _agree(f"{net.name}, outputs of {name}", found, logits, OUTPUT_TOLERANCE)
+        agree(f"{net.name}, outputs of {name}", found, logits, OUTPUT_TOLERANCE)
 
 
-def _agree(what: str, found: object, own: object, tolerance: float) -> None:
+def agree(what: str, found: object, own: object, tolerance: float) -> None:
     """Equal relative to the largest number."""
     there, here = np.asarray(found), np.asarray(own)
     largest = float(np.abs(here - there).max() / np.abs(here).max())

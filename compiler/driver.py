@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from math import inf
+from typing import TYPE_CHECKING, Literal
 
 from netc.compiler import manifest as manifests
 from netc.compiler.backend import jit
@@ -12,12 +13,14 @@ from netc.compiler.backend.emit_function import emit_module, layout
 from netc.compiler.backend.target import host_target
 from netc.compiler.backend.target import target as named_target
 from netc.compiler.elaborate import elaborate
+from netc.compiler.elaborate.model import RunScalar
 from netc.compiler.functions import function_graph, undifferentiated
 from netc.compiler.ir.graph import Graph, Output
 from netc.compiler.ir.interpret import interpret
 from netc.compiler.ir.op import Environment
 from netc.compiler.loops.lower import distinct, lower
 from netc.compiler.ops.text import show
+from netc.compiler.over_data import over_data
 from netc.compiler.passes import pipeline
 from netc.compiler.plan.build import build_plan
 from netc.compiler.plan.memory import place
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
     from netc.compiler.ir.types import Precision
     from netc.compiler.passes.pipeline import Observer
     from netc.compiler.program import FunctionName, FunctionSpec, Manifest
+    from netc.grammar.folder import Library
     from netc.grammar.source import Source
     from netc.grammar.tree import File
 
@@ -46,14 +50,15 @@ def compile_text(
     precision: Precision = "f32",
     defines: Defines | None = None,
     target: str | None = None,
+    library: Library | None = None,
 ) -> Program:
-    """A checked program; its functions become native at first use.
+    """A checked program; its functions become native at first use. `library` has its imports.
 
     Raises CompileError with every diagnostic of the text, TargetError for a target that this
     machine cannot run.
     """
     tree = parse(source)
-    model = elaborate(tree, precision=precision, defines=defines or {})
+    model = elaborate(tree, precision=precision, defines=defines or {}, library=library)
     chosen = named_target(target) if target else host_target()
     manifest = manifests.manifest(model, chosen.lanes(precision))
     return Program(tree, model, manifest, chosen)
@@ -103,6 +108,22 @@ class Program:
         outputs += [Output("optimizer", s.name, s.initial) for u in model.updates for s in u.states]
         graph = Graph("initial", tuple(outputs))
         return interpret(graph, Environment({}, batch=1, seed=seed, step=0))
+
+    def over_data(self, data: Mapping[str, Array], samples: int) -> dict[tuple[Space, str], Array]:
+        """Initial values computed over the training data: arrays of all inputs and targets."""
+        return over_data(self.model, data, samples)
+
+    def clipped(self, name: Literal["clip_norm", "clip_value"]) -> Program:
+        """The same program with clipping that its text lacks: the run-time number starts at ∞."""
+        model = self.model
+        if name == "clip_norm":
+            settings = replace(model.settings, clip_norm=inf)
+        else:
+            settings = replace(model.settings, clip_value=inf)
+        scalars = (*model.scalars, RunScalar(name, inf))
+        model = replace(model, settings=settings, scalars=scalars)
+        manifest = manifests.manifest(model, self.manifest.lanes)
+        return Program(self.tree, model, manifest, self.target)
 
     def show(self, stage: str, function: FunctionName, kernel: str | None = None) -> str:
         """The text of one stage of one function; `kernel` keeps those whose name contains it.

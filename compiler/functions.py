@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from netc.compiler.derive.reverse import gradients
 from netc.compiler.ir.graph import Graph, Output, make, substitute, toposort
 from netc.compiler.ops.elementwise import Max, Min, Sqrt, add, div, mul, neg
-from netc.compiler.ops.reduce import batch_sum, broadcast, reduce_sum
+from netc.compiler.ops.reduce import batch_mean, broadcast, reduce_sum
 from netc.compiler.ops.scalar import apply
 from netc.compiler.ops.source import Source, constant, source
 from netc.compiler.passes.pipeline import BEFORE_DERIVATIVES, run
@@ -96,7 +96,7 @@ def _results(model: Model, values: Values) -> list[Output]:
     named: list[tuple[str, Node]] = []
     if values.loss is not None or values.penalty is not None:
         named += [("objective", _objective(model, values)), ("loss", _mean_loss(model, values))]
-    named += [(m.name, _batch_mean(m.node)) for m in values.metrics]
+    named += [(m.name, batch_mean(m.node)) for m in values.metrics]
     return [Output("result", name, node) for name, node in named]
 
 
@@ -109,15 +109,7 @@ def _objective(model: Model, values: Values) -> Node:
 
 
 def _mean_loss(model: Model, values: Values) -> Node:
-    return constant(0, (), model.precision) if values.loss is None else _batch_mean(values.loss)
-
-
-def _batch_mean(x: Node) -> Node:
-    """The mean over the samples; an unbatched value is its own."""
-    if not x.type.batched:
-        return x
-    size = source("scalar", "batch_size", (), False, x.type.precision)
-    return div(batch_sum(x), broadcast(size, x.type.shape, ()))
+    return constant(0, (), model.precision) if values.loss is None else batch_mean(values.loss)
 
 
 def _states(model: Model) -> list[Output]:

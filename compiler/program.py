@@ -42,8 +42,9 @@ class Slot(IntEnum):
     RUN_EPOCHS = 16  # train: epochs to run in this call
     MAX_STEPS = 17  # train: stop after this many steps of this call; 0: no limit
     PROGRESS = 18  # train: int64[3]: steps done (out), stop request (in), epochs done (out)
-    HISTORY = 19  # train: float64[RUN_EPOCHS, results], written: sample-weighted means of an epoch
-    DATA = 20  # first address of inputs, targets, outputs
+    HISTORY = 19  # train: float64[RUN_EPOCHS, results], written: means of an epoch so far
+    FIRST = 20  # train: samples of the first epoch, in its order, that an earlier call has done
+    DATA = 21  # first address of inputs, targets, outputs
 
 
 @dataclass(frozen=True, slots=True)

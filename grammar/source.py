@@ -56,6 +56,10 @@ class Span:
     def __str__(self) -> str:
         return f"{self.source.name}:{self.line}:{self.column}"
 
+    def __contains__(self, other: Span) -> bool:
+        """Whether the other span starts in this one."""
+        return other.source is self.source and self.start <= other.start < self.end
+
     def to(self, other: Span) -> Span:
         """The span from the start of this one to the end of `other`."""
         return Span(self.source, self.start, other.end)

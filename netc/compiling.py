@@ -9,19 +9,20 @@ from __future__ import annotations
 import os
 from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from numpy import generic as Scalar
 
+from netc.grammar.folder import Folder, Kept
 from netc.grammar.source import Source
 from netc.model import Defines, Model, Precision
 from netc.runtime import checkpoint
 from netc.runtime.errors import DataError, UsageError
+from netc.settings import checked_seed
 
 if TYPE_CHECKING:
     from netc.compiler.driver import Program
-
-_MAX_SEED: Final = 2**63 - 1
+    from netc.grammar.folder import Library
 
 
 def compile(
@@ -37,17 +38,20 @@ def compile(
 ) -> Model:
     """The model in a `.net` file, or in the text `source`.
 
-    `defines` overrides `const` values, `seed` the seed of the train block. `threads` is checked and
-    kept, but this release runs on one thread; it compiles no imports, so `root`, the folder they
-    are relative to, has no effect yet. Raises CompileError for a text that does not compile,
-    DataError for a file that is not text, UsageError for arguments out of range.
+    `defines` overrides `const` values, `seed` the seed of the train block. Imports stay below the
+    folder `root`, by default that of the file; a text `source` imports nothing without it.
+    `threads` is checked and kept, but this release runs on one thread. Raises CompileError for a
+    text that does not compile, DataError for a file that is not text, UsageError for arguments out
+    of range.
     """
     if (path is None) == (source is None):
         raise UsageError("compile takes either a path or `source=`")
     if debug:
         raise UsageError("this release has no debug compilation")
-    text = Source("<source>", source or "") if path is None else read_source(os.fspath(path))
-    return compiled(text, defines or {}, precision, threads=threads, seed=seed)
+    name = None if path is None else os.fspath(path)
+    text = Source("<source>", source or "") if name is None else read_source(name)
+    library = library_of(name, None if root is None else os.fspath(root))
+    return compiled(text, defines or {}, precision, threads=threads, seed=seed, library=library)
 
 
 def load(path: str | os.PathLike[str], *, threads: int | None = None) -> Model:
@@ -55,7 +59,11 @@ def load(path: str | os.PathLike[str], *, threads: int | None = None) -> Model:
     run = checkpoint.read(Path(path))
     made = run.description
     text = Source(str(run.path / checkpoint.TEXT_FILE), run.text)
-    model = compiled(text, made.defines, made.precision, threads=threads, seed=made.seed)
+    files = {name: Source(str(run.imported(name)), kept) for name, kept in run.imports.items()}
+    library = Kept(made.main, made.imports, files)
+    model = compiled(
+        text, made.defines, made.precision, threads=threads, seed=made.seed, library=library
+    )
     model.take(run)
     return model
 
@@ -69,26 +77,42 @@ def read_source(path: str) -> Source:
         raise DataError(f"`{path}` is not UTF-8 text (byte {error.start})") from None
 
 
+def library_of(path: str | None, root: str | None) -> Library | None:
+    """Where the imports of a file are read, or those of a text when there is a root."""
+    try:
+        return Folder.of(path, root)
+    except ValueError as error:
+        raise UsageError(f"root: {error}") from None
+
+
 def compiled(
-    source: Source, defines: Defines, precision: str, *, threads: int | None, seed: int | None
+    source: Source,
+    defines: Defines,
+    precision: str,
+    *,
+    threads: int | None,
+    seed: int | None,
+    library: Library | None = None,
 ) -> Model:
     """The model of a text, its arguments checked."""
     if threads is not None and (not isinstance(threads, int) or threads < 1):
         raise UsageError(f"`threads` must be a whole number of at least 1, found {threads!r}")
-    if seed is not None and (not isinstance(seed, int) or not 0 <= seed <= _MAX_SEED):
-        raise UsageError(f"`seed` must be a whole number from 0 to 2^63 - 1, found {seed!r}")
-    program = program_of(source, defines, precision)
+    seed = None if seed is None else checked_seed(seed)
+    program = program_of(source, defines, precision, library)
     return Model(program, defines=defines, seed=seed, threads=threads or 1)
 
 
-def program_of(source: Source, defines: Defines, precision: str) -> Program:
+def program_of(
+    source: Source, defines: Defines, precision: str, library: Library | None = None
+) -> Program:
     """The checked program of a text; nothing is native yet."""
     from netc.compiler import driver  # noqa: PLC0415 - the compiler takes a while to load
 
     if precision not in ("f32", "f64"):
         raise UsageError(f'`precision` must be "f32" or "f64", found {precision!r}')
     kind: Precision = "f32" if precision == "f32" else "f64"
-    return driver.compile_text(source, precision=kind, defines=_constants(defines))
+    constants = _constants(defines)
+    return driver.compile_text(source, precision=kind, defines=constants, library=library)
 
 
 def _constants(defines: Defines) -> Defines:

@@ -6,24 +6,24 @@ always belong together.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from math import isnan
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, SupportsFloat
+from typing import TYPE_CHECKING, Any, Literal
 
 from netc.runtime import checkpoint
 from netc.runtime.arguments import Batch, Signature
 from netc.runtime.arrays import Array, address
 from netc.runtime.blocks import Values, aligned_bytes
-from netc.runtime.errors import DataError, UsageError, count, suggestion
+from netc.runtime.errors import DataError, UsageError, count
 from netc.runtime.evaluate import EVALUATION_BATCH, addresses, evaluation, outputs_of, predictions
 from netc.runtime.executable import Executable, Scalars
 from netc.runtime.fit import Training
 from netc.runtime.history import History
 from netc.runtime.inference import Inference
-from netc.runtime.options import OPTION_NAMES, RunOptions
+from netc.runtime.options import RunOptions
 from netc.runtime.progress import reporter
 from netc.runtime.split import hold_out
+from netc.settings import CLIPS, checked_seed, given, numbers_of, options_of
 from netc.stages import need, show
 from netc.summary import summary_text
 
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     import numpy as np
 
     from netc.compiler import driver
-    from netc.compiler.elaborate.model import Settings
     from netc.compiler.program import FunctionName, Manifest
 
 Precision = Literal["f32", "f64"]
@@ -56,7 +55,7 @@ class Model:
         self.threads = threads
         self._program = program
         self._defines = dict(defines)
-        self._defaults = _options(settings)
+        self._defaults = options_of(settings)
         self._changes: dict[str, Any] = {}  # options of the last fit that differ from the text
         self._signature = Signature(program.manifest)
         seed = settings.seed if seed is None else seed
@@ -67,6 +66,7 @@ class Model:
         self._executable.gradients.guarded(self._need_gradients)
         self._inference: Inference | None = None
         self._states_before = aligned_bytes(program.manifest.states.size)
+        self._over_data = False  # whether the values over the training data have been computed
         self._batch: Batch | None = None  # what the last training forward was given
         self._gradient_samples = 0  # samples behind `grads`; 0: there are none
         self._no_data = [0] * len(addresses(self._executable, Batch({}, 0), {}))
@@ -210,7 +210,7 @@ class Model:
         Ctrl-C ends the run after the step at hand; the history so far is returned.
         """
         self._need("train")
-        changes = _given(
+        changes = given(
             epochs=epochs,
             batch=batch,
             max_steps=max_steps,
@@ -225,7 +225,7 @@ class Model:
         if resume:
             changes = {**self._changes, **changes}
         options = self._defaults.override(changes)
-        scalars = self._taken_scalars(named)
+        scalars = numbers_of(named, self.scalars, self._signature.names)
         samples, held = self._all(data, named), None
         if validation is not None and not isinstance(validation, int | float):
             pair = tuple(validation) if isinstance(validation, list) else validation
@@ -233,6 +233,7 @@ class Model:
         elif options.validation > 0:
             seed, shuffled = self._executable.seed, options.shuffle != "false"
             samples, held = hold_out(samples, options.validation, seed, shuffled=shuffled)
+        self.switch_on(scalars)
         training = Training(
             self._executable,
             data=samples,
@@ -243,6 +244,7 @@ class Model:
         )
         self._changes = changes
         self._forget()
+        self._take_over_data(samples)
         with self.scalars.replaced(scalars):
             self.history = training.run()
         return self.history
@@ -267,8 +269,11 @@ class Model:
             options=self._changes,
             data=data,
             source=source.name,
+            main=self._program.model.place,
+            imports={found.path: found.file for found in self._program.model.imports},
+            over_data=self._over_data,
         )
-        checkpoint.save(path, executable, source.text, description, self.history)
+        checkpoint.save(path, executable, source.text, description, self.history, self.imports)
 
     def load(self, path: str | os.PathLike[str]) -> None:
         """Takes over everything saved in a run folder; DataError if it is of another model."""
@@ -277,13 +282,22 @@ class Model:
     def take(self, run: checkpoint.Run, *, optimizer: bool = True) -> None:
         """Takes over a run that was read; without `optimizer`, only what `forward` needs."""
         checkpoint.restore(run, self._executable, optimizer)
+        self._over_data = run.description.over_data
         self._forget()
         if optimizer:
             self.history = run.history
             self._changes = dict(run.description.options)
+            self.switch_on(run.description.scalars)
             for name, value in run.description.scalars.items():
                 if name in self.scalars:
                     self.scalars[name] = float("nan") if value is None else value
+
+    def switch_on(self, names: Collection[str]) -> None:
+        """Compiles the clipping in that the text lacks; without a limit until its number is set."""
+        for name in CLIPS:
+            if name in names and name not in self.scalars:
+                self._program = self._program.clipped(name)
+                self._executable.replace(self._program.manifest, self._program.native)
 
     def ir(self, stage: str, function: str = "step", kernel: str | None = None) -> str:
         """The text of one stage of the compiler for one function, or for one of its kernels."""
@@ -299,6 +313,11 @@ class Model:
         return self._program.manifest
 
     @property
+    def imports(self) -> dict[str, str]:
+        """The texts of the imported files, by their paths from the folder that holds them all."""
+        return {found.file: found.source.text for found in self._program.model.imports}
+
+    @property
     def output_names(self) -> tuple[str, ...]:
         """The outputs of `forward`, in declaration order."""
         return tuple(self._executable.spec("infer").outputs)
@@ -310,7 +329,7 @@ class Model:
 
     @seed.setter
     def seed(self, value: int) -> None:
-        self._executable.seed = value
+        self._executable.seed = checked_seed(value)
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -339,17 +358,15 @@ class Model:
         self._batch = batch
         return _single(outputs)
 
-    def _taken_scalars(self, named: dict[str, object]) -> dict[str, float]:
-        """Takes the run-time numbers out of the named arguments of `fit`."""
-        found = {n: named.pop(n) for n in list(named) if n not in self._signature.names}
-        for name, value in found.items():
-            if name not in self.scalars:
-                known = [*self._signature.names, *self.scalars, *OPTION_NAMES]
-                raise UsageError(f"fit has no argument `{name}`", suggestion(name, known))
-            number = value if isinstance(value, SupportsFloat) else True
-            if isinstance(number, bool) or isnan(float(number)):
-                raise UsageError(f"`{name}` must be a number, found {value!r}")
-        return {n: float(v) for n, v in found.items() if isinstance(v, SupportsFloat)}
+    def _take_over_data(self, batch: Batch) -> None:
+        """Sets the values over the training data, before the first step of the first training."""
+        if self._over_data:
+            return
+        blocks = {"parameter": self._executable.parameters, "state": self._executable.states}
+        found = self._program.over_data(batch.arrays, batch.samples)
+        for (space, name), value in found.items():
+            blocks[space][name][...] = value
+        self._over_data = True
 
     def _need(self, function: FunctionName) -> None:
         need(self.manifest, function)
@@ -371,28 +388,6 @@ class Model:
         counters.step += 1
         counters.steps = max(counters.steps, counters.step)
         self._batch = None
-
-
-def _options(settings: Settings) -> RunOptions:
-    """The run options that a train block states."""
-    # a text with `max_steps` alone means: as many epochs as these steps take
-    unlimited = settings.max_steps is not None and settings.epochs == 1
-    return RunOptions(
-        batch=settings.batch,
-        epochs=None if unlimited else settings.epochs,
-        max_steps=settings.max_steps,
-        shuffle=settings.shuffle,
-        validation=settings.validation,
-        monitor=settings.monitor,
-        patience=settings.patience,
-        min_delta=settings.min_delta,
-        restore_best=settings.restore_best,
-        stop_change=settings.stop_change,
-    )
-
-
-def _given(**options: object) -> dict[str, Any]:
-    return {name: value for name, value in options.items() if value is not None}
 
 
 def _single(outputs: dict[str, Array]) -> Outputs:

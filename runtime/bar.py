@@ -10,6 +10,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from netc.runtime.progress import Plan, Speed, values_text
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from netc.runtime.history import EpochRecord
 
 
@@ -19,6 +21,7 @@ class Bar:
     def start(self, plan: Plan) -> None:
         self._plan = plan
         self._speed = Speed(plan)
+        self._validation: Mapping[str, float] | None = None
         columns = (
             TextColumn("{task.description}"),
             BarColumn(bar_width=20, complete_style="cyan", finished_style="green"),
@@ -29,15 +32,19 @@ class Bar:
         self._task = self._progress.add_task("training", total=plan.steps, values="", speed="")
         self._progress.start()
 
-    def steps(self, done: int) -> None:
-        self._progress.update(self._task, completed=done, speed=self._speed.text(done))
+    def steps(self, done: int, epoch: int, values: Mapping[str, float]) -> None:
+        self._show(done, epoch, values)
 
     def epoch(self, done: int, record: EpochRecord) -> None:
+        self._validation = record.validation
+        self._show(done, record.epoch, record.training)
+
+    def _show(self, done: int, epoch: int, values: Mapping[str, float]) -> None:
         self._progress.update(
             self._task,
-            description=f"epoch {record.epoch}/{self._plan.epochs}",
+            description=f"epoch {epoch}/{self._plan.epochs}",
             completed=done,
-            values=values_text(record),
+            values=values_text(values, self._validation),
             speed=self._speed.text(done),
         )
 

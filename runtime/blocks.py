@@ -79,6 +79,16 @@ class Values(Mapping[str, Array]):
             text = f"no {self._noun} `{name}`" + (f"; {advice}" if advice else "")
             raise KeyError(text) from None
 
+    def __setitem__(self, name: str, value: object) -> None:
+        """Copies an array of the declared shape into a value; DataError when it does not fit."""
+        view, found = self[name], np.asarray(value)
+        if found.shape != view.shape or found.dtype.kind not in "biuf":
+            raise DataError(
+                f"the {self._noun} `{name}` has shape {view.shape}, "
+                f"found shape {found.shape} of {found.dtype}"
+            )
+        view[...] = found
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._views)
 

@@ -12,6 +12,7 @@ import shutil
 import tempfile
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from posixpath import normpath
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -32,6 +33,7 @@ FORMAT: Final = 1
 RUN_FILE: Final = "run.json"
 TEXT_FILE: Final = "model.net"
 HISTORY_FILE: Final = "history.json"
+IMPORTS_FOLDER: Final = "imports"
 TENSOR_FILES: Final = {
     "parameters": "parameters.safetensors",
     "states": "states.safetensors",
@@ -52,6 +54,9 @@ class Description:
     options: Mapping[str, Any] = field(default_factory=dict)
     data: Mapping[str, Any] = field(default_factory=dict)  # target column and labels of a table
     source: str = ""  # where the text stood
+    main: str = ""  # the same, seen from the folder that holds all imports
+    imports: Mapping[str, str] = field(default_factory=dict)  # of each imported path, the file
+    over_data: bool = False  # whether the values over the training data have been computed
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +68,25 @@ class Run:
     description: Description
     history: History
     tensors: Mapping[str, Mapping[str, Array]]
+    imports: Mapping[str, str] = field(default_factory=dict)  # the text of each imported file
+
+    def imported(self, file: str) -> Path:
+        """Where an imported file is kept."""
+        return self.path / IMPORTS_FOLDER / file
 
 
 def save(
-    path: Path, executable: Executable, text: str, description: Description, history: History
+    path: Path,
+    executable: Executable,
+    text: str,
+    description: Description,
+    history: History,
+    imports: Mapping[str, str] | None = None,
 ) -> None:
-    """Writes the run folder `path`, replacing an older run there, but never anything else."""
+    """Writes the run folder `path`, replacing an older run there, but never anything else.
+
+    `imports` are the texts of the imported files.
+    """
     check_writable(path)
     tensors = {
         "parameters": executable.parameters.arrays(),
@@ -77,12 +95,14 @@ def save(
     }
     files = {TENSOR_FILES[n]: tensors_to_bytes(values) for n, values in tensors.items()}
     files[TEXT_FILE] = text.encode()
+    files |= {f"{IMPORTS_FOLDER}/{n}": kept.encode() for n, kept in (imports or {}).items()}
     files[HISTORY_FILE] = _json(history.as_json())
     files[RUN_FILE] = _json(plain({"format": FORMAT, **asdict(description)}))
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     try:
         for name, content in files.items():
+            (fresh / name).parent.mkdir(parents=True, exist_ok=True)
             _write(fresh / name, content)
         fresh.chmod(0o755)
         _put_in_place(fresh, path)
@@ -123,7 +143,9 @@ def read(path: Path) -> Run:
     except DataError as error:
         raise DataError(f"run `{path}`: {error.message}") from None
     tensors = {n: _tensors(path / file) for n, file in TENSOR_FILES.items()}
-    return Run(path, read_text(path / TEXT_FILE), description, history, tensors)
+    files = sorted(set(description.imports.values()))
+    imports = {name: read_text(path / IMPORTS_FOLDER / name) for name in files}
+    return Run(path, read_text(path / TEXT_FILE), description, history, tensors, imports)
 
 
 def restore(run: Run, executable: Executable, optimizer: bool = True) -> None:
@@ -183,11 +205,20 @@ def _description(path: Path) -> Description:
     except TypeError:
         raise damaged from None
     numbers = isinstance(found.seed, int) and isinstance(found.step, int) and found.step >= 1
-    texts = all(isinstance(t, str) for t in (found.net, found.precision, found.source))
-    tables = (found.defines, found.scalars, found.options, found.data)
-    if not (numbers and texts and all(isinstance(t, dict) for t in tables)):
+    numbers = numbers and isinstance(found.over_data, bool)
+    texts = (found.net, found.precision, found.source, found.main)
+    tables = (found.defines, found.scalars, found.options, found.data, found.imports)
+    described = all(isinstance(t, str) for t in texts) and all(isinstance(t, dict) for t in tables)
+    if not (numbers and described and all(map(_is_kept, found.imports.values()))):
         raise damaged
     return found
+
+
+def _is_kept(file: object) -> bool:
+    """Whether a name can be that of an imported file: a path that stays in its folder."""
+    if not isinstance(file, str) or file != normpath(file):
+        return False
+    return not file.startswith("/") and file.split("/", 1)[0] not in (".", "..")
 
 
 def _tensors(path: Path) -> dict[str, Array]:

@@ -56,6 +56,12 @@ class Scalars(MutableMapping[str, float]):
     def __len__(self) -> int:
         return len(self._index)
 
+    def extend(self, name: str, default: float) -> None:
+        """One more number, after the others."""
+        self._index[name] = len(self._index)
+        self._defaults[name] = default
+        self.memory = np.append(self.memory[: len(self._index) - 1], default)
+
     def changed(self) -> dict[str, float]:
         """The numbers that differ from the text's."""
         return {
@@ -96,7 +102,8 @@ class TrainingRun:
     """One call of the native training loop: its numbers, and the memory it reports to.
 
     `progress` is int64[3]: steps done, stop request, epochs done. `history` is
-    float64[epochs, results]: the means of each epoch.
+    float64[epochs, results]: the means of each epoch, those of the present one so far. `first`
+    samples of the first epoch are left out: an earlier run has done them.
     """
 
     samples: int
@@ -107,6 +114,7 @@ class TrainingRun:
     order: NDArray[np.int64]
     progress: NDArray[np.int64]
     history: NDArray[np.float64]
+    first: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +166,15 @@ class Executable:
             ("optimizer", self.optimizer),
         )
 
+    def replace(self, manifest: Manifest, native: Native) -> None:
+        """Another program over the same values; it has the same numbers and perhaps more."""
+        with self._lock:
+            for name, default in manifest.scalars[len(self.scalars) :]:
+                self.scalars.extend(name, default)
+            self.manifest = manifest
+            self._native = native
+            self._calls = {}
+
     def spec(self, name: FunctionName) -> FunctionSpec:
         """The description of a native function (made native if it was not yet)."""
         return self._call(name).spec
@@ -194,6 +211,7 @@ class Executable:
             block[Slot.MAX_STEPS] = run.max_steps
             block[Slot.PROGRESS] = address(run.progress)
             block[Slot.HISTORY] = address(run.history)
+            block[Slot.FIRST] = run.first
             self._invoke(call, run.batch, data, self.states.address)
 
     def _invoke(self, call: _Call, rows: int, data: Sequence[int], states: int) -> None:

@@ -83,9 +83,10 @@ class Training:
         monitor = Monitor.of(options, executable.manifest.results, validation is not None)
         self._stopping = Stopping(options, monitor)
         self._best: Snapshot | None = None
-        self._take_up()
+        self._begun = self._take_up()
         self._batch = min(options.batch, data.samples)
         self._per_epoch = ceil(data.samples / self._batch)
+        self._first = 0 if self._begun is None else self._begun.samples or 0
         self._progress = np.zeros(3, np.int64)
         self._order = np.arange(data.samples, dtype=np.int64)
         self._slots = addresses(executable, data, {})
@@ -93,6 +94,7 @@ class Training:
         self._done = 0  # steps of this run
         self._steps_before = executable.counters.step - 1
         self._next_epoch = history.epochs[-1].epoch + 1 if history.epochs else 1
+        self._next_epoch -= self._begun is not None
         self._chunk_recorded = 0
         self._by_epoch = (
             validation is not None
@@ -117,56 +119,73 @@ class Training:
         if self._best is not None:
             self._best.restore(self._executable)
             self._history.kept_epoch = self._stopping.best_epoch
+        elif self._done:
+            self._history.kept_epoch = None
         return self._history
 
-    def _take_up(self) -> None:
-        """Goes through the epochs of the run that this one continues."""
+    def _take_up(self) -> EpochRecord | None:
+        """Goes through the epochs of the run that this one continues; the one cut short, if any.
+
+        That one goes on with the rest of its samples, if the model is still as it was left.
+        """
+        begun = self._history.unfinished(self._data.samples)
         for record in self._history.epochs:
-            self._stopping.observe(record)
+            if record is not begun:
+                self._stopping.observe(record)
         kept = self._history.kept
         if self._options.restore_best and kept and kept.epoch == self._stopping.best_epoch:
             self._best = Snapshot.of(self._executable)
+        return begun
 
     def _plan(self) -> int:
         """Steps to do now; sets the totals that schedules see."""
         options, counters = self._options, self._executable.counters
         last = self._next_epoch - 1
         limit = options.max_steps
-        if limit is not None and last:
+        if limit is not None and self._history.epochs:
             limit = max(limit - self._steps_before, 0)  # a resumed run counts its earlier steps
-        epochs = options.epochs or last + ceil((limit or 0) / self._per_epoch)
-        steps = max(epochs - last, 0) * self._per_epoch
+        skipped = self._skipped()
+        epochs = options.epochs or last + ceil(((limit or 0) + skipped) / self._per_epoch)
+        steps = max((epochs - last) * self._per_epoch - skipped, 0)
         steps = steps if limit is None else min(steps, limit)
         counters.epoch = self._next_epoch
         counters.epochs, counters.steps = max(epochs, 1), max(self._steps_before + steps, 1)
         return steps
 
+    def _skipped(self) -> int:
+        """Steps of the next epoch that were done before."""
+        return self._per_epoch - ceil((self._data.samples - self._first) / self._batch)
+
     def _loop(self, worker: ThreadPoolExecutor, steps: int) -> Reason:
+        ragged = (steps + self._skipped()) % self._per_epoch != 0
         while self._done < steps:
             left = steps - self._done
-            epochs = 1 if self._by_epoch else min(ceil(left / self._per_epoch), CHUNK_EPOCHS)
+            ahead = ceil((left + self._skipped()) / self._per_epoch)
+            epochs = 1 if self._by_epoch else min(ahead, CHUNK_EPOCHS)
             reason = self._chunk(worker, epochs, left)
             if self._interrupted:
                 return "interrupted"
             if reason is not None:
                 return reason
         unlimited = self._options.epochs is None
-        return "max_steps" if unlimited or steps % self._per_epoch else "epochs"
+        return "max_steps" if unlimited or ragged else "epochs"
 
     def _chunk(self, worker: ThreadPoolExecutor, epochs: int, steps: int) -> Reason | None:
         """Runs up to `epochs` epochs and `steps` steps; the reason to stop after them, if any."""
         history = np.full((epochs, len(self._executable.manifest.results)), np.nan)
         self._progress[:] = 0
         self._chunk_recorded = 0
+        capacity = epochs * self._per_epoch - self._skipped()
         call = TrainingRun(
             samples=self._data.samples,
             batch=self._batch,
             shuffle=SHUFFLE_CODES[self._options.shuffle],
             epochs=epochs,
-            max_steps=steps if steps < epochs * self._per_epoch else 0,
+            max_steps=steps if steps < capacity else 0,
             order=self._order,
             progress=self._progress,
             history=history,
+            first=self._first,
         )
         future = worker.submit(self._executable.train, call, self._slots)
         try:
@@ -179,9 +198,12 @@ class Training:
         if done == 0 and not self._interrupted:
             raise RuntimeError("the native training loop made no step")
         complete = int(self._progress[_EPOCHS])
-        cut_short = complete < epochs and not np.isnan(history[complete]).all()
-        reason = self._record(history, complete + int(cut_short), done)
+        reason = self._record(history, complete, done)
+        begun = done - max(complete * self._per_epoch - self._skipped(), 0)
+        if complete < epochs and begun > 0:
+            reason = self._record_part(history[complete], complete, done, begun) or reason
         self._done += done
+        self._first = 0
         return reason
 
     def _watch(self, future: Future[None], history: NDArray[np.float64]) -> None:
@@ -193,33 +215,55 @@ class Training:
                 complete, steps = int(self._progress[_EPOCHS]), int(self._progress[_STEPS])
                 if not self._by_epoch:  # else the decisions after an epoch need the finished call
                     self._record(history, complete, steps)
-                self._reporter.steps(self._done + steps)
+                self._report(history[complete:], steps)
                 if self._interrupted:
                     self._progress[_STOP] = 1
 
+    def _report(self, ahead: NDArray[np.float64], steps: int) -> None:
+        """Shows the means so far of the present epoch, once it has any."""
+        if len(ahead) and not np.isnan(ahead[0]).all():
+            self._reporter.steps(self._done + steps, self._next_epoch, self._named(ahead[0]))
+
     def _record(self, history: NDArray[np.float64], complete: int, steps: int) -> Reason | None:
         """Takes in the epochs of a chunk up to `complete`; the reason to stop, if one gives it."""
-        counters = self._executable.counters
-        results = self._executable.manifest.results
         reason: Reason | None = None
         for i in range(self._chunk_recorded, complete):
-            done = self._done + min((i + 1) * self._per_epoch, steps)
-            record = EpochRecord(
-                self._next_epoch,
-                self._steps_before + done,
-                perf_counter() - self._began,
-                dict(zip(results, history[i].tolist(), strict=True)),
-                self._validated(),
-            )
-            self._next_epoch += 1
-            self._history.epochs.append(record)
-            self._reporter.epoch(done, record)
-            reason = self._stopping.observe(record) or reason
-            if self._options.restore_best and self._stopping.best_epoch == record.epoch:
-                self._best = Snapshot.of(self._executable)
+            done = min((i + 1) * self._per_epoch - self._skipped(), steps)
+            first = self._first if i == 0 else 0
+            values = self._named(history[i])
+            reason = self._take(done, values, self._data.samples - first) or reason
         self._chunk_recorded = max(complete, self._chunk_recorded)
-        counters.epoch = self._next_epoch
         return reason
+
+    def _record_part(
+        self, values: NDArray[np.float64], complete: int, steps: int, begun: int
+    ) -> Reason | None:
+        """Takes in the epoch after the complete ones, which was cut short after `begun` steps."""
+        seen = begun * self._batch
+        first = self._first if complete == 0 else 0
+        return self._take(steps, self._named(values), seen, first + seen)
+
+    def _take(
+        self, done: int, values: dict[str, float], seen: int, samples: int | None = None
+    ) -> Reason | None:
+        """Takes in one epoch: after `done` steps of this chunk, with `seen` samples in it."""
+        done += self._done
+        seconds, steps = perf_counter() - self._began, self._steps_before + done
+        record = EpochRecord(self._next_epoch, steps, seconds, values, self._validated(), samples)
+        if self._begun is not None:
+            self._history.epochs.pop()
+        record, self._begun = record.after(self._begun, seen), None
+        self._next_epoch += 1
+        self._executable.counters.epoch = self._next_epoch
+        self._history.epochs.append(record)
+        self._reporter.epoch(done, record)
+        reason = self._stopping.observe(record)
+        if self._options.restore_best and self._stopping.best_epoch == record.epoch:
+            self._best = Snapshot.of(self._executable)
+        return reason
+
+    def _named(self, values: NDArray[np.float64]) -> dict[str, float]:
+        return dict(zip(self._executable.manifest.results, values.tolist(), strict=True))
 
     def _validated(self) -> dict[str, float] | None:
         if self._validation is None:

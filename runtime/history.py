@@ -6,7 +6,7 @@ validation values means in inference mode.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -20,13 +20,25 @@ Reason = Literal["epochs", "max_steps", "patience", "stop_change", "interrupted"
 
 @dataclass(frozen=True, slots=True)
 class EpochRecord:
-    """One epoch: its number, steps and seconds since the run began, and its values."""
+    """One epoch: its number, steps and seconds since the run began, and its values.
+
+    `samples` is given for an epoch that was cut short: those it has seen.
+    """
 
     epoch: int
     steps: int
     seconds: float
     training: Mapping[str, float]
     validation: Mapping[str, float] | None = None
+    samples: int | None = None
+
+    def after(self, begun: EpochRecord | None, seen: int) -> EpochRecord:
+        """The record of an epoch whose beginning has one of its own; `seen` samples are new."""
+        if begun is None:
+            return self
+        share = (begun.samples or 0) / ((begun.samples or 0) + seen)
+        means = {n: share * begun.training[n] + (1 - share) * v for n, v in self.training.items()}
+        return replace(self, training=means)
 
 
 @dataclass(slots=True)
@@ -50,6 +62,13 @@ class History:
         """The record of the epoch whose parameters the model has."""
         found = [r for r in self.epochs if r.epoch == self.kept_epoch]
         return found[-1] if found else (self.epochs[-1] if self.epochs else None)
+
+    def unfinished(self, samples: int) -> EpochRecord | None:
+        """The last epoch, if it was cut short of so many samples and the model is as it left it."""
+        last = self.epochs[-1] if self.epochs else None
+        if last is None or last.samples is None or last.samples >= samples:
+            return None
+        return last if self.kept_epoch in (None, last.epoch) else None
 
     def __len__(self) -> int:
         return len(self.epochs)
@@ -80,6 +99,7 @@ class History:
                     float(r["seconds"]),
                     _values(r["training"]),
                     None if r["validation"] is None else _values(r["validation"]),
+                    r.get("samples"),
                 )
                 for r in data["epochs"]
             ]

@@ -55,11 +55,14 @@ def _checked(name: str, value: object) -> object:
 def _whole(least: int) -> Callable[[object], int | None]:
     def accept(value: object) -> int | None:
         number = _number(value)
-        if number is None or number != int(number) or number < least:
+        if number is None or number != int(number) or not least <= number < _END:
             return None
         return int(number)
 
     return accept
+
+
+_END: Final = 2**63
 
 
 def _number(value: object) -> float | None:

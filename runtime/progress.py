@@ -34,8 +34,8 @@ class Reporter(Protocol):
     def start(self, plan: Plan) -> None:
         """The run begins."""
 
-    def steps(self, done: int) -> None:
-        """Time has passed."""
+    def steps(self, done: int, epoch: int, values: Mapping[str, float]) -> None:
+        """Time has passed; `values` are the means of the present epoch so far."""
 
     def epoch(self, done: int, record: EpochRecord) -> None:
         """An epoch has ended."""
@@ -50,7 +50,7 @@ class Silent:
     def start(self, plan: Plan) -> None:
         pass
 
-    def steps(self, done: int) -> None:
+    def steps(self, done: int, epoch: int, values: Mapping[str, float]) -> None:
         pass
 
     def epoch(self, done: int, record: EpochRecord) -> None:
@@ -82,12 +82,14 @@ class Lines:
         self._printed = perf_counter() - LINE_SECONDS
         self._waiting = ""
 
-    def steps(self, done: int) -> None:
+    def steps(self, done: int, epoch: int, values: Mapping[str, float]) -> None:
         pass
 
     def epoch(self, done: int, record: EpochRecord) -> None:
         epochs = f"epoch {record.epoch}/{self._plan.epochs}"
-        self._waiting = f"{epochs}  {values_text(record)}  {self._speed.text(done)}"
+        self._waiting = (
+            f"{epochs}  {values_text(record.training, record.validation)}  {self._speed.text(done)}"
+        )
         if perf_counter() - self._printed >= LINE_SECONDS:
             self.close()
 
@@ -108,12 +110,10 @@ def reporter(shown: bool) -> Reporter:
     return Bar()
 
 
-def values_text(record: EpochRecord) -> str:
+def values_text(training: Mapping[str, float], validation: Mapping[str, float] | None) -> str:
     """`loss 0.213 accuracy 0.94 | validation loss 0.25 accuracy 0.93`."""
-    training = _pairs(record.training)
-    if record.validation is None:
-        return training
-    return f"{training} | validation {_pairs(record.validation)}"
+    text = _pairs(training)
+    return text if validation is None else f"{text} | validation {_pairs(validation)}"
 
 
 def _pairs(values: Mapping[str, float]) -> str:

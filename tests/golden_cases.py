@@ -1,5 +1,6 @@
 """Golden cases in Markdown: `## name`, prose, one `net` block, then blocks tagged with a stage.
 
+A block `net lib/other.net` is a file that the text may import (for the stage `error`).
 Reading and rewriting of the files; `conftest.py` makes pytest items of the cases.
 """
 
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from netc.grammar.source import Source
-from tests.golden_stages import STAGES
+from tests.golden_stages import STAGES, error
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,9 +40,13 @@ class Case:
     blocks: tuple[Block, ...]
 
     def source(self) -> Source:
-        texts = [b.text for b in self.blocks if b.words[:1] == ("net",)]
+        texts = [b.text for b in self.blocks if b.words == ("net",)]
         assert len(texts) == 1, f"a case has one ```net block, found {len(texts)}"
         return Source("example.net", texts[0])
+
+    def files(self) -> dict[str, str]:
+        """The files beside the text, by their paths."""
+        return {b.words[1]: b.text for b in self.blocks if b.words[:1] == ("net",) != b.words}
 
     def expectations(self) -> tuple[Block, ...]:
         shown = tuple(b for b in self.blocks if b.words[:1] != ("net",))
@@ -68,6 +73,9 @@ def actual(case: Case, block: Block) -> str:
     """What the stage of a block shows now, ending in one line break."""
     tag, *arguments = block.words or ("",)
     assert tag in STAGES, f"unknown stage `{tag}`; the stages are {', '.join(STAGES)}"
+    if files := case.files():
+        assert tag == "error", "other stages than `error` have no files beside the text"
+        return error(case.source(), files).rstrip("\n") + "\n"
     return STAGES[tag](case.source(), *arguments).rstrip("\n") + "\n"
 
 

@@ -6,15 +6,19 @@ A stage is a function of the source and of the words after the tag: "```graph ba
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
 
 from netc.grammar.diagnostics import CompileError
+from netc.grammar.folder import Folder
 from netc.grammar.format import format_source
 from netc.grammar.parser import parse
 from netc.grammar.show import show
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from netc.compiler.program import FunctionName
     from netc.grammar.source import Source
@@ -28,15 +32,19 @@ def fmt(source: Source) -> str:
     return format_source(source)
 
 
-def error(source: Source) -> str:
-    """The rendered report of reading and elaborating a text."""
-    try:
-        file = parse(source)
-        from netc.compiler.elaborate import elaborate
+def error(source: Source, files: Mapping[str, str] | None = None) -> str:
+    """The rendered report of reading and elaborating a text that stands beside some files."""
+    from netc.compiler.elaborate import elaborate
 
-        elaborate(file, precision="f32", defines={})
-    except CompileError as report:
-        return str(report)
+    with TemporaryDirectory() as root:
+        for path, text in (files or {}).items():
+            Path(root, path).parent.mkdir(parents=True, exist_ok=True)
+            Path(root, path).write_text(text, encoding="utf-8")
+        library = None if files is None else Folder(os.path.realpath(root), source.name, "")
+        try:
+            elaborate(parse(source), precision="f32", defines={}, library=library)
+        except CompileError as report:
+            return str(report)
     raise AssertionError("the text compiles; no error to show")
 
 

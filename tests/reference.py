@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from netc.compiler.ops import contract
+from netc.compiler.ops import contract, gather
 from netc.compiler.ops import elementwise as e
 from netc.compiler.ops import movement as m
 from netc.compiler.ops import reduce as r
+from netc.compiler.ops import unfold as u
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     Reference = Callable[..., Any]
 
@@ -91,6 +92,60 @@ def reversed_(op: m.Reverse, x: np.ndarray) -> np.ndarray:
     return result
 
 
+def one_hot(indices: np.ndarray, size: int) -> np.ndarray:
+    """A row for each index with a 1 at its whole part, or zeros."""
+    rows = [[float(k <= i < k + 1) for k in range(size)] for i in indices.ravel()]
+    return np.array(rows).reshape(*indices.shape, size)
+
+
+def gathered(op: gather.Gather, x: np.ndarray, indices: np.ndarray) -> np.ndarray:
+    """By a product with one-hot rows, whose axes come first."""
+    hot = one_hot(indices, x.shape[op.axis])
+    product = np.tensordot(hot, x, (-1, op.axis))
+    first = range(indices.ndim)
+    return np.moveaxis(product, first, [op.axis + i for i in first])
+
+
+def scattered(op: gather.Scatter, values: np.ndarray, indices: np.ndarray) -> np.ndarray:
+    hot = one_hot(indices, op.size)
+    axes = range(indices.ndim)
+    product = np.tensordot(hot, values, (axes, [op.axis + i for i in axes]))
+    return np.moveaxis(product, 0, op.axis)
+
+
+def taps(windows: u.Windows, shape: tuple[int, ...]) -> Iterator[tuple[Any, Any]]:
+    """Each index of the unfolded windows with that of its element, None in the padding."""
+    for index in np.ndindex(*shape):
+        element = list(index[: len(shape) - len(windows)])
+        for (axis, window), tap in zip(windows, index[len(element) :], strict=True):
+            element[axis] = element[axis] * window.stride + tap * window.dilation - window.before
+        lengths = [(element[axis], window.length) for axis, window in windows]
+        yield index, tuple(element) if all(0 <= e < n for e, n in lengths) else None
+
+
+def unfolded(op: u.Unfold, x: np.ndarray) -> np.ndarray:
+    sizes = list(x.shape)
+    for axis, w in op.windows:
+        last = [p for p in range(99) if p * w.stride + w.reach <= w.before + w.length + w.after]
+        sizes[axis] = len(last)
+    result = np.full((*sizes, *(w.size for _, w in op.windows)), op.fill)
+    for index, element in taps(op.windows, result.shape):
+        if element is not None:
+            result[index] = x[element]
+    return result
+
+
+def folded(op: u.Fold, x: np.ndarray) -> np.ndarray:
+    sizes = list(x.shape[: x.ndim - len(op.windows)])
+    for axis, window in op.windows:
+        sizes[axis] = window.length
+    result = np.zeros(sizes)
+    for index, element in taps(op.windows, x.shape):
+        if element is not None:
+            result[element] += x[index]
+    return result
+
+
 def inverse_erf(y: float) -> float:
     """Bisection."""
     low, high = -6.0, 6.0
@@ -148,7 +203,11 @@ SAMPLEWISE: Final[dict[type, Reference]] = {
     m.Pad: padded,
     m.Concat: lambda op, *parts: np.concatenate(parts, op.axis),
     m.Reverse: reversed_,
+    u.Unfold: unfolded,
+    u.Fold: folded,
     contract.Contract: product,
+    gather.Gather: gathered,
+    gather.Scatter: scattered,
 }
 """The value for one sample."""
 
@@ -162,4 +221,6 @@ def over_batch(op: object, *args: np.ndarray) -> np.ndarray:
             return np.asarray(np.max(args[0], axis=0))
         case contract.Contract(sum_batch=True):
             return np.asarray(sum(product(op, a, b) for a, b in zip(*args, strict=True)))
+        case gather.Scatter(sum_batch=True):
+            return np.asarray(sum(scattered(op, a, b) for a, b in zip(*args, strict=True)))
     raise AssertionError(op)

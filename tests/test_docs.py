@@ -58,19 +58,20 @@ def check_net(block: Block, place: str, folder: Path) -> None:
     text = block.text
     if "body" in block.words:
         text = f"net Body {{\n{text}}}\n"
-    elif not re.search(r"^net ", text, re.MULTILINE):
-        text += _EMPTY
     if block.file is not None:
+        (folder / block.file).parent.mkdir(exist_ok=True)
         (folder / block.file).write_text(text, encoding="utf-8")
+    if not re.search(r"^net ", text, re.MULTILINE):
+        text += _EMPTY
     slug = block.after("error")
     if slug is None:
         try:
-            netc.compile(source=text).ir("simplified", "infer")
+            netc.compile(source=text, root=folder).ir("simplified", "infer")
         except CompileError as error:
             pytest.fail(f"{place}: {error}", pytrace=False)
         return
     with pytest.raises(CompileError) as refused:
-        netc.compile(source=text)
+        netc.compile(source=text, root=folder)
     assert {d.slug for d in refused.value.diagnostics} == {slug}, f"{place}: {refused.value}"
 
 

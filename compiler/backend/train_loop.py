@@ -101,11 +101,12 @@ def _epoch(loop: _Loop, epoch: Value, leave: str) -> None:
     for i in range(loop.count):
         b.store(b.constant(0.0, "double"), b.offset(loop.sums, 8 * i), 8)
     batch = loop.slot(Slot.BATCH)
-    up = b.sub(b.add(samples, batch), loop.number(1))
+    begun = b.icmp("eq", epoch, loop.number(0))
+    first = b.select(begun, loop.slot(Slot.FIRST), loop.number(0))
+    up = b.sub(b.add(b.sub(samples, first), batch), loop.number(1))
     minibatches = b.op(f"udiv i64 {up.text}, {batch.text}", "i64")
     with _counting(b, minibatches, leave) as index:
-        _minibatch(loop, epoch, b.mul(index, batch), leave)
-    _write_history(loop, epoch)
+        _minibatch(loop, epoch, b.add(first, b.mul(index, batch)), leave)
     done = b.offset(loop.pointer(Slot.PROGRESS), 8 * EPOCHS_DONE)
     b.store(b.add(epoch, loop.number(1)), done, 8)
 
@@ -117,11 +118,8 @@ def _minibatch(loop: _Loop, epoch: Value, start: Value, leave: str) -> None:
     done = b.load("i64", loop.step, 8)
     limit = loop.slot(Slot.MAX_STEPS)
     spent = b.and_(b.icmp("sgt", limit, loop.number(0)), b.icmp("sge", done, limit))
-    halt, go = b.new_label("halt"), b.new_label("go")
-    b.branch_if(b.or_(b.icmp("ne", stop, loop.number(0)), spent), halt, go)
-    b.label(halt)
-    _write_history(loop, epoch)
-    b.branch(leave)
+    go = b.new_label("go")
+    b.branch_if(b.or_(b.icmp("ne", stop, loop.number(0)), spent), leave, go)
     b.label(go)
     left = b.sub(loop.slot(Slot.SAMPLES), start)
     batch = loop.slot(Slot.BATCH)
@@ -137,23 +135,18 @@ def _minibatch(loop: _Loop, epoch: Value, start: Value, leave: str) -> None:
         value = b.load("double", b.offset(loop.results, 8 * i), 8)
         b.store(b.fadd(b.load("double", place, 8), b.fmul(value, weight)), place, 8)
     b.store(b.add(b.load("i64", loop.seen, 8), size), loop.seen, 8)
+    _write_history(loop, epoch)
     done = b.add(done, loop.number(1))
     b.store(done, loop.step, 8)
     b.do(f"store volatile i64 {done.text}, {b.offset(progress, 8 * STEPS_DONE).typed}, align 8")
 
 
 def _write_history(loop: _Loop, epoch: Value) -> None:
-    """Means over the samples seen in this epoch; an epoch without any keeps its row."""
+    """Means over the samples seen in this epoch so far, for those who watch."""
     b = loop.b
-    write, skip = b.new_label("write"), b.new_label("skip")
-    seen = b.load("i64", loop.seen, 8)
-    b.branch_if(b.icmp("sgt", seen, loop.number(0)), write, skip)
-    b.label(write)
-    total = b.convert("sitofp", seen, "double")
+    total = b.convert("sitofp", b.load("i64", loop.seen, 8), "double")
     row = b.mul(epoch, loop.number(8 * loop.count))
     history = b.offset(loop.pointer(Slot.HISTORY), row)
     for i in range(loop.count):
         mean = b.fdiv(b.load("double", b.offset(loop.sums, 8 * i), 8), total)
         b.store(mean, b.offset(history, 8 * i), 8)
-    b.branch(skip)
-    b.label(skip)

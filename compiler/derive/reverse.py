@@ -30,23 +30,33 @@ def gradients(objective: Node, wrt: Sequence[Node]) -> list[Node]:
     Each result has the type of its node: for a batched one it is the gradient of each sample's
     value. What the objective does not depend on has gradient zero. Iterative in the depth.
     """
-    order = toposort([objective])
+    found = pullback(objective, filled(1.0, objective), wrt)
+    pairs = zip(wrt, found, strict=True)
+    return [filled(0.0, node) if g is None else g for node, g in pairs]
+
+
+def pullback(of: Node, cotangent: Node, wrt: Sequence[Node]) -> list[Node | None]:
+    """The cotangents of `wrt` that a cotangent of `of` gives; None where no derivative leads.
+
+    `cotangent` has the shape of `of`; unbatched, it is the same for each sample.
+    """
+    order = toposort([of])
     active = _active(order, wrt)
     shadow = _shadow(order)
-    parts: dict[Node, list[Node]] = {objective: [_filled(1.0, objective)]}
+    parts: dict[Node, list[Node]] = {of: [cotangent]}
     found: dict[Node, Node] = {}
     wanted = set(wrt)
     for node in reversed(order):
         if node not in active or node not in parts:
             continue
-        cotangent = _total(parts.pop(node), node.type)
+        total = _total(parts.pop(node), node.type)
         if node in wanted:
-            found[node] = cotangent
-        pulled = node.op.vjp(node, cotangent, absorb if node in shadow else mul)
+            found[node] = total
+        pulled = node.op.vjp(node, total, absorb if node in shadow else mul)
         for arg, part in zip(node.args, pulled, strict=True):
             if part is not None and arg in active:
                 parts.setdefault(arg, []).append(part)
-    return [found[node] if node in found else _filled(0.0, node) for node in wrt]
+    return [found.get(node) for node in wrt]
 
 
 def _active(order: Sequence[Node], wrt: Sequence[Node]) -> set[Node]:
@@ -91,7 +101,7 @@ def _over_batch(x: Node) -> Node:
     return batch_sum(x)
 
 
-def _filled(value: float, like: Node) -> Node:
+def filled(value: float, like: Node) -> Node:
     """A constant of the type of `like`."""
     filled = constant_like(value, like)
     return lift(filled) if like.type.batched else filled

@@ -96,12 +96,13 @@ def assign(statement: tree.Assign, scope: Scope) -> None:
     if name not in scope.stored:
         advice = hint(name, scope.stored)
         raise Failure(NotAState(span=statement.name.span, name=name, hint=advice))
+    full = scope.stored[name]
+    session.assigned.setdefault(full, scope.place(statement.span))
     if not session.training:
         return
     if name in scope.assigned:
         raise Failure(AssignedTwice(span=statement.span, name=name))
     scope.assigned.add(name)
-    full = scope.stored[name]
     operand = Operand(scope.evaluate(statement.value), statement.value.span)
     node = next_value(operand, session.states[full].shape, name, scope)
     session.next_states[full] = Named(full, node, scope.place(statement.span))
@@ -127,20 +128,30 @@ def next_value(operand: Operand, shape: tuple[int, ...], name: str, scope: Scope
 def instantiate(statement: tree.Instance, scope: Scope) -> None:
     """`layer enc = …`: a callable of the block with one set of parameters."""
     name = scope.path.member(statement.name.name)
-    scope.callables[statement.name.name] = Instance(name, Chain(statement.chain, scope))
+    broken = statement in scope.session.broken
+    scope.callables[statement.name.name] = Instance(name, Chain(statement.chain, scope), broken)
 
 
 def check(statement: tree.Assert, scope: Scope) -> None:
-    """`assert e`: known at compile time and true."""
+    """`assert e`: known at compile time and true; of `a and b` each on its own."""
     expression = statement.value
-    if isinstance(expression, tree.Compare):
-        sides = [
-            Operand(scope.evaluate(side), side.span) for side in (expression.left, expression.right)
-        ]
-        for side in sides:
-            known.known(side, "both sides of an `assert`")
-        actual = f"{show(sides[0].value)} {expression.operator} {show(sides[1].value)} is false"
-    else:
+    parts = [expression]
+    if isinstance(expression, tree.Operation) and expression.rest[0][0].symbol == "and":
+        parts = [expression.first, *(part for _, part in expression.rest)]
+    for part in parts:
         actual = "it is false"
-    if not condition(expression, scope):
-        raise Failure(AssertFailed(span=expression.span, actual=actual))
+        if isinstance(part, tree.Compare):
+            actual = f"{_compared(part, scope)} is false"
+        if not condition(part, scope):
+            raise Failure(AssertFailed(span=part.span, actual=actual))
+
+
+def _compared(expression: tree.Compare, scope: Scope) -> str:
+    """Both values of a comparison, with as many digits as it takes to tell them apart."""
+    texts = (expression.left, expression.right)
+    sides = [Operand(scope.evaluate(text), text.span) for text in texts]
+    left, right = (known.known(side, "both sides of an `assert`") for side in sides)
+    shown = [show(left), show(right)]
+    if shown[0] == shown[1]:
+        shown = [repr(left), repr(right)]
+    return f"{shown[0]} {expression.operator} {shown[1]}"

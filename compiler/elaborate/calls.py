@@ -11,19 +11,18 @@ from typing import TYPE_CHECKING
 
 from netc.compiler.elaborate.arguments import Given, bind_header, use_of
 from netc.compiler.elaborate.blocks import condition, run
+from netc.compiler.elaborate.custom import with_rule
 from netc.compiler.elaborate.initial import initial_value
 from netc.compiler.elaborate.model import LayerRow
 from netc.compiler.elaborate.name_mistakes import (
     ImpureFunction,
     NotAStage,
     NotForCalls,
-    NotSupported,
     TooMany,
 )
 from netc.compiler.elaborate.names import find
-from netc.compiler.elaborate.primitives import FUTURE
 from netc.compiler.elaborate.scope import Bound, Path, Poisoned, Scope
-from netc.compiler.elaborate.shape_mistakes import OpRefused
+from netc.compiler.elaborate.shape_mistakes import OpRefused, ShapeConflict
 from netc.compiler.elaborate.values import (
     Chain,
     Closure,
@@ -106,8 +105,6 @@ def invoke(found: Callable_, given: Given, scope: Scope) -> Value:
 
 
 def _primitive(found: Primitive, given: Given, scope: Scope) -> Value:
-    if found.name in FUTURE:
-        raise Failure(NotSupported(span=given.span, what=f"`{found.name}`"))
     try:
         return found.build(use_of(found, given, scope))
     except TypeRuleError as refused:
@@ -118,14 +115,20 @@ def _primitive(found: Primitive, given: Given, scope: Scope) -> Value:
 
 def _instance(found: Instance, given: Given, scope: Scope) -> Value:
     """A layer instance: its parameters have one path wherever it is applied."""
+    if found.broken:
+        raise Poisoned
+    session = scope.session
+    first = session.applied.setdefault(found.name, given.span)
     try:
         return _one(found.chain, given, scope, Path(found.name, shared=True))
     except Failure as failure:
-        diagnostic, session = failure.diagnostic, scope.session
+        diagnostic = failure.diagnostic
         if diagnostic.span == given.span or not session.is_user(given.span):
             raise
-        applied = Related(given.span, f"`{given.callee}` is applied here")
-        raise Failure(replace(diagnostic, related=(applied, *diagnostic.related))) from None
+        applied = [Related(given.span, f"`{given.callee}` is applied here")]
+        if isinstance(diagnostic, ShapeConflict) and first != given.span:
+            applied.append(Related(first, "it was applied here first"))
+        raise Failure(replace(diagnostic, related=(*applied, *diagnostic.related))) from None
 
 
 def _one(chain: Chain, given: Given, scope: Scope, path: Path) -> Value:
@@ -156,19 +159,18 @@ def _closure(found: Closure, given: Given, scope: Scope) -> Value:
     )
     try:
         bind_header(found, given, scope, inner)
+        arguments = dict(inner.values)
         result = run(definition.body, inner)
+        assert result is not None, "every path returns: checked before"
+        result = with_rule(definition, result, arguments, inner)
     except Failure as failure:
         raise Failure(placed(failure.diagnostic, definition, given, scope, inner)) from None
-    assert result is not None, "every path returns: checked before"
     if definition.kind == "layer" and isinstance(result, Tensor):
         _record(definition.name.name, path, result.node, scope)
     return result
 
 
 def _check_kind(definition: tree.Definition, given: Given, scope: Scope) -> None:
-    if definition.gradient is not None:
-        what = f"the `gradient` clause of `{definition.name.name}`"
-        raise Failure(NotSupported(span=given.span, what=what))
     match definition.kind:
         case "layer" if scope.kind == "fn":
             raise Failure(ImpureFunction(span=given.span, name=given.callee, owner=scope.owner))
@@ -197,11 +199,9 @@ def placed(
         bound = inner.values.get(diagnostic.span.text)
         span = given.span if bound is None or bound.argument is None else bound.argument
         return replace(diagnostic, span=span, related=(*users, origin))
-    body = definition.span
-    inside = body.source is diagnostic.span.source and (
-        body.start <= diagnostic.span.start < body.end
-    )
-    if inside and len(diagnostic.related) < 3:
+    inside = diagnostic.span in definition.span and len(diagnostic.related) < 3
+    texts = {diagnostic.span.source, *(r.span.source for r in diagnostic.related)}
+    if inside or given.span.source not in texts:  # a mistake in a library leads back to the file
         applied = Related(given.span, f"`{given.callee}` is applied here")
         return replace(diagnostic, related=(*diagnostic.related, applied))
     return diagnostic

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from netc.compiler.elaborate.custom import clause_mistakes
 from netc.compiler.elaborate.name_mistakes import (
     AfterReturn,
     DefinedTwice,
     Misplaced,
     MissingReturn,
-    NotSupported,
     NumberedLayer,
     PrimitiveRedefined,
     Recursion,
@@ -32,7 +32,7 @@ from netc.grammar.diagnostics import Related
 from netc.grammar.source import Span
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from netc.compiler.elaborate.scope import Module
     from netc.grammar.diagnostics import Diagnostic
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 _SHARED: Final = (tree.Binding, tree.Const, tree.IfBlock, tree.Assert)
 _STORES: Final = (tree.Param, tree.State, tree.Assign, tree.Instance)
 _PORTS: Final = (tree.Port, tree.Output, tree.Loss, tree.Penalty, tree.Metric)
+_NAMED: Final = (tree.Binding, tree.Const, tree.Param, tree.State, tree.Port, tree.Instance)
 ALLOWED: Final[dict[str, tuple[type, ...]]] = {
     "net": (*_SHARED, *_STORES, *_PORTS),
     "layer": (*_SHARED, *_STORES, tree.Return),
@@ -74,20 +75,25 @@ def check_file(file: tree.File) -> Iterator[Diagnostic]:
                 yield from _definition(item)
             case tree.Net():
                 yield from _statements(item.body, "net")
-            case tree.Import():
-                yield NotSupported(span=item.span, what="`import`")
+                instances = [s for s in nested(item.body) if isinstance(s, tree.Instance)]
+                yield from _recursion({instance.name.name: instance for instance in instances})
             case _:
                 pass
     yield from _recursion(definitions)
 
 
 def unknown_calls(module: Module, file: tree.File) -> Iterator[Diagnostic]:
-    """Calls in definitions, used or not, of what exists nowhere."""
+    """Calls in definitions and instances, used or not, of what exists nowhere."""
     for item in file.items:
-        if not isinstance(item, tree.Definition):
+        if isinstance(item, tree.Definition):
+            own, called = own_callables(item), calls(item)
+        elif isinstance(item, tree.Net):
+            instances = [part for part in nested(item.body) if isinstance(part, tree.Instance)]
+            own = {s.name.name for s in nested(item.body) if isinstance(s, _NAMED)}
+            called = (ident for instance in instances for ident in calls(instance))
+        else:
             continue
-        own = own_callables(item)
-        for ident in calls(item):
+        for ident in called:
             if ident.name not in own and unresolved(ident.name, module):
                 advice = hint(ident.name, [*own, *every_callable(module)])
                 yield UnknownCallable(span=ident.span, name=ident.name, hint=advice)
@@ -135,6 +141,7 @@ def _definition(item: tree.Definition) -> Iterator[Diagnostic]:
         if item.kind == "optimizer" and ident.name in GIVEN:
             yield ReservedArgument(span=ident.span, name=ident.name)
     yield from _statements(item.body, item.kind)
+    yield from clause_mistakes(item)
     if item.kind == "optimizer":
         if not any(isinstance(s, tree.Assign) and s.name.name == "w" for s in nested(item.body)):
             yield NoUpdate(span=item.name.span, name=name)
@@ -180,7 +187,9 @@ def _returns(item: tree.Definition) -> Iterator[Diagnostic]:
     yield from reports
 
 
-def _recursion(definitions: dict[str, tree.Definition]) -> Iterator[Diagnostic]:
+def _recursion(
+    definitions: Mapping[str, tree.Definition | tree.Instance],
+) -> Iterator[Diagnostic]:
     """Each circle of definitions once, at the first name of the circle in the text."""
     edges = {name: callees(item) & definitions.keys() for name, item in definitions.items()}
     done: set[str] = set()

@@ -13,7 +13,7 @@ from netc.compiler.elaborate.arithmetic import combine, fitted
 from netc.compiler.elaborate.build import elementwise, with_number
 from netc.compiler.elaborate.name_mistakes import ImpureFunction
 from netc.compiler.elaborate.shape_mistakes import BroadcastMismatch, DrawShape
-from netc.compiler.elaborate.values import Operand, Tensor, show_shape
+from netc.compiler.elaborate.values import Operand, Tensor, is_number, show_shape
 from netc.compiler.ir.graph import make
 from netc.compiler.ops.source import Random
 from netc.grammar.diagnostics import Failure
@@ -41,17 +41,23 @@ def uniform(use: Use) -> Value:
 
 def normal(use: Use) -> Value:
     """`normal(mean, std, shape)`: mean + std sqrt(2) erfinv(2 u - 1)."""
+    std = use.arguments["std"]
+    if is_number(std.value) and std.value < 0:
+        known.wrong(std, "`std` of `normal`", "a number of at least 0")
     unit = _unit(use)
     centred = with_number("sub", with_number("mul", unit, 2), 1)
     standard = with_number("mul", elementwise("erfinv", centred), _SQRT2)
-    scaled = elementwise("mul", standard, _like(use.arguments["std"], unit, use))
+    scaled = elementwise("mul", standard, _like(std, unit, use))
     return Tensor(elementwise("add", scaled, _like(use.arguments["mean"], unit, use)))
 
 
 def bernoulli(use: Use) -> Value:
     """`bernoulli(p, shape)`: 1 with probability p, else 0."""
+    p = use.arguments["p"]
+    if is_number(p.value) and not 0 <= p.value <= 1:
+        known.wrong(p, "`p` of `bernoulli`", "a probability from 0 to 1")
     unit = _unit(use)
-    return Tensor(elementwise("lt", unit, _like(use.arguments["p"], unit, use)))
+    return Tensor(elementwise("lt", unit, _like(p, unit, use)))
 
 
 def _like(operand: Operand, unit: Node, use: Use) -> Node:

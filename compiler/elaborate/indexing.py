@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from netc.compiler.elaborate import known
 from netc.compiler.elaborate.arithmetic import tensor
 from netc.compiler.elaborate.build import broadcast, elementwise, reshape
 from netc.compiler.elaborate.shape_mistakes import (
     IndexRange,
+    LabelRange,
     RankMismatch,
     TooManyIndices,
     UnevenList,
 )
 from netc.compiler.elaborate.values import Operand, Tensor, is_known, is_number, show_shape
 from netc.compiler.ir.graph import make
+from netc.compiler.ops.gather import Gather
 from netc.compiler.ops.movement import concat, slice_
 from netc.compiler.ops.reduce import broadcast as repeated
 from netc.compiler.ops.reduce import reduce
@@ -26,10 +28,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from netc.compiler.elaborate.scope import Scope
-    from netc.compiler.elaborate.values import Known, Value
+    from netc.compiler.elaborate.values import Known, Use, Value
     from netc.compiler.ir.graph import Node
 
 Item = tree.Expr | tree.Slice | tree.Rest
+
+LARGEST_MASK: Final = 64
+"""Places of an unbatched axis up to which comparing each of them costs no more than a gather."""
 
 
 def index(operand: Operand, items: Sequence[Item], scope: Scope) -> Value:
@@ -144,11 +149,42 @@ def pick(operand: Operand, x: Node, label: Operand) -> Node:
                 found=show_shape(shape),
             )
         )
+    _check_labels(label, shape[-1])
+    if not x.type.batched and t.type.rank == 0 and shape[-1] > LARGEST_MASK:
+        return make(Gather(len(shape) - 1), x, t)
     numbers = broadcast(make(Iota(shape[-1], x.type.precision)), shape)
     labels = repeated(t, shape, tuple(range(t.type.rank)))
     hit = elementwise("eq", numbers, labels)
     zero = constant(0, (), x.type.precision)
     return reduce("sum", elementwise("where", hit, x, zero), (len(shape) - 1,))
+
+
+def gather(use: Use) -> Value:
+    """`gather(x, indices, axis=0)`: the axis replaced by those of the indices."""
+    operand, indices = use.arguments["x"], use.arguments["indices"]
+    x = tensor(operand, use.scope, "the operand of `gather`").node
+    numbers = tensor(indices, use.scope, "the indices of `gather`").node
+    given = use.get("axis")
+    place = 0 if given is None else known.integer(given, "`axis`")
+    axis = known.axis(given or operand, place, x.type.shape)
+    _check_labels(indices, x.type.shape[axis])
+    return Tensor(make(Gather(axis), x, numbers))
+
+
+def _check_labels(label: Operand, size: int) -> None:
+    """Labels known to be 0 … K-1 all name a place."""
+    classes = label.value.classes if isinstance(label.value, Tensor) else None
+    if classes is not None and classes > size:
+        raise Failure(
+            LabelRange(
+                span=label.span,
+                related=known.declared(label),
+                classes=str(classes),
+                size=str(size),
+                last=str(classes - 1),
+                end=str(size - 1),
+            )
+        )
 
 
 def listing(items: Sequence[Operand], scope: Scope) -> Value:

@@ -15,6 +15,7 @@ from netc.compiler.elaborate.arithmetic import fitted
 from netc.compiler.elaborate.model import Stored
 from netc.compiler.elaborate.name_mistakes import DefinedTwice, WrongKind
 from netc.compiler.elaborate.names import lookup, parameter
+from netc.compiler.elaborate.over_data import over_data, over_data_call, parts
 from netc.compiler.elaborate.scope import Filling, Path
 from netc.compiler.elaborate.shape_mistakes import InitialDepends, InitialShape, ShapeConflict
 from netc.compiler.elaborate.values import (
@@ -56,9 +57,7 @@ def declare_parameter(statement: tree.Param, scope: Scope) -> Tensor:
     name = _full_name(statement.name, scope)
     shape = sizes(statement.shape, scope)
     if not _exists(name, statement.name, shape, scope):
-        initial = _initial(statement.value, statement.name, name, shape, scope)
-        place = scope.place(statement.span)
-        session.parameters[name] = Stored(name, shape, initial, place)
+        session.parameters[name] = _stored(statement, name, shape, scope)
         scope.path.own += prod(shape)
     return Tensor(parameter(name, scope))
 
@@ -69,9 +68,7 @@ def declare_state(statement: tree.State, scope: Scope) -> Tensor:
     name = _full_name(statement.name, scope)
     shape = sizes(statement.shape, scope)
     if not _exists(name, statement.name, shape, scope):
-        initial = _initial(statement.value, statement.name, name, shape, scope)
-        place = scope.place(statement.span)
-        session.states[name] = Stored(name, shape, initial, place)
+        session.states[name] = _stored(statement, name, shape, scope)
         session.nodes[name] = source("state", name, shape, False, session.precision)
     scope.stored[statement.name.name] = name
     return Tensor(session.nodes[name])
@@ -98,6 +95,19 @@ def _exists(name: str, ident: tree.Ident, shape: tuple[int, ...], scope: Scope) 
             )
         )
     return True
+
+
+def _stored(
+    statement: tree.Param | tree.State, name: str, shape: tuple[int, ...], scope: Scope
+) -> Stored:
+    """A new parameter or state with the values that it starts with."""
+    value, ident, place = statement.value, statement.name, scope.place(statement.span)
+    call = None if value is None else over_data_call(value, scope)
+    if call is None:
+        return Stored(name, shape, _initial(value, ident, name, shape, scope), place)
+    whole, before = parts(call)
+    initial = _initial(before, ident, name, shape, scope)
+    return Stored(name, shape, initial, place, over_data=over_data(whole, name, shape, scope))
 
 
 def _initial(

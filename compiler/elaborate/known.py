@@ -63,8 +63,8 @@ def number(operand: Operand, what: str) -> Number:
 
 
 def integer(operand: Operand, what: str) -> int:
-    value = number(operand, what)
-    if not float(value).is_integer():
+    value = known(operand, what)
+    if not is_number(value) or not float(value).is_integer():
         wrong(operand, what, "a whole number")
     return int(value)
 
@@ -138,8 +138,7 @@ def axis(operand: Operand, number: int, of: tuple[int, ...]) -> int:
                 span=operand.span,
                 axis=str(number),
                 shape=show_shape(of),
-                low=str(-rank),
-                high=str(rank - 1),
+                reason=f"axes run from {-rank} to {rank - 1}" if rank else "a number has no axes",
             )
         )
     return number % rank

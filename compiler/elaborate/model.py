@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from netc.compiler.ir.graph import Node
     from netc.compiler.ir.types import Precision
+    from netc.grammar.folder import Imported
     from netc.grammar.source import Source, Span
 
 
@@ -29,7 +30,9 @@ class Port:
 class Stored:
     """A parameter, a state of the net or a state of the optimizer.
 
-    `initial` is an unbatched graph over constants and random draws, evaluated once at the start.
+    `initial` is an unbatched graph over constants and random draws, evaluated once at the start;
+    `over_data` one over inputs, targets and constants, evaluated over all training data before the
+    first step of the first training.
     """
 
     name: str
@@ -37,6 +40,7 @@ class Stored:
     initial: Node
     span: Span
     frozen: bool = False
+    over_data: Node | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,3 +141,5 @@ class Model:
     layers: tuple[LayerRow, ...]
     origins: Mapping[Node, Span] = field(default_factory=dict)
     doc: str | None = None
+    imports: tuple[Imported, ...] = ()
+    place: str = ""  # of the text, below the folder that holds its imports

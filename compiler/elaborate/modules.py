@@ -1,4 +1,4 @@
-"""The texts that definitions come from: the user's file, and below it the prelude.
+"""The texts that definitions come from: the user's file, its imports, and below them the prelude.
 
 Invariant: the prelude is indexed by name without parsing; a definition is parsed at its first use,
 at its true line and column, and kept for the life of the process.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -31,6 +32,7 @@ class Prelude:
     """The definitions under `grammar/prelude`."""
 
     below: Module | None = None
+    imports: tuple[Module, ...] = ()
 
     def definition(self, name: str) -> tree.Definition | None:
         item = _item(name)
@@ -57,6 +59,7 @@ class FileModule:
     definitions: Mapping[str, tree.Definition]
     values: Mapping[str, tree.Const]
     overrides: Mapping[str, Known] = field(default_factory=dict)
+    imports: tuple[Module, ...] = ()
     below: Module | None = field(default_factory=Prelude)
 
     def definition(self, name: str) -> tree.Definition | None:
@@ -73,6 +76,24 @@ class FileModule:
 
     def override(self, name: str) -> Known | None:
         return self.overrides.get(name)
+
+    def items(self) -> Iterable[tuple[str, tree.Definition | tree.Const]]:
+        """Everything the text defines, by name."""
+        return chain(self.definitions.items(), self.values.items())
+
+
+def file_module(
+    file: tree.File, overrides: Mapping[str, Known], imports: tuple[FileModule, ...]
+) -> FileModule:
+    """The items of a text; of two with one name the first."""
+    definitions: dict[str, tree.Definition] = {}
+    constants: dict[str, tree.Const] = {}
+    for item in file.items:
+        if isinstance(item, tree.Definition):
+            definitions.setdefault(item.name.name, item)
+        elif isinstance(item, tree.Const):
+            constants.setdefault(item.name.name, item)
+    return FileModule(definitions, constants, dict(overrides), imports)
 
 
 @cache

@@ -9,8 +9,9 @@ from netc.compiler.elaborate import build, known
 from netc.compiler.elaborate.arithmetic import mismatch, tensor
 from netc.compiler.elaborate.indexing import stack as stacked
 from netc.compiler.elaborate.name_mistakes import Missing
+from netc.compiler.elaborate.reductions import concatenated
 from netc.compiler.elaborate.shape_mistakes import IndexRange, ReshapeSize, UnevenList
-from netc.compiler.elaborate.values import Operand, Tensor, show_shape
+from netc.compiler.elaborate.values import Group, Operand, Tensor, show_shape
 from netc.compiler.ops import movement
 from netc.grammar.diagnostics import Failure
 
@@ -25,7 +26,9 @@ def operand(use: Use) -> Node:
 
 
 def reshape(use: Use) -> Value:
-    x = operand(use)
+    """The elements in another shape; a group of parameters is one vector."""
+    given = use.arguments["x"].value
+    x = concatenated(given) if isinstance(given, Group) else operand(use)
     shape = known.shape(use.arguments["shape"], "the shape")
     if prod(shape) != x.type.size:
         raise Failure(
@@ -55,8 +58,12 @@ def transpose(use: Use) -> Value:
 
 
 def broadcast(use: Use) -> Value:
+    """`broadcast(x, [c, h, w], axis=0)`: `axis` is where the axes of x are; the last by default."""
     x = operand(use)
     shape = known.shape(use.arguments["shape"], "the shape")
+    given = use.get("axis")
+    if given is not None:
+        x = _placed(x, known.axes(given, shape), len(shape), given)
     try:
         fits = build.joint_shape(x.type.shape, shape) == shape
     except ValueError:
@@ -65,6 +72,14 @@ def broadcast(use: Use) -> Value:
         left, right = (use.arguments["x"], x.type.shape), (use.arguments["shape"], shape)
         raise Failure(mismatch("broadcast", left, right, use.span))
     return Tensor(build.broadcast(x, shape))
+
+
+def _placed(x: Node, axes: tuple[int, ...], rank: int, given: Operand) -> Node:
+    """`x` with its axes at `axes` of `rank`, size 1 elsewhere."""
+    if len(axes) != x.type.rank:
+        known.wrong(given, "`axis`", f"as many axes as {show_shape(x.type.shape)} has")
+    sizes = dict(zip(axes, x.type.shape, strict=True))
+    return build.reshape(x, tuple(sizes.get(axis, 1) for axis in range(rank)))
 
 
 def _several(use: Use) -> list[tuple[Operand, Node]]:

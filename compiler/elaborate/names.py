@@ -1,7 +1,7 @@
 """What a name means: values, constants, run-time scalars, groups of parameters, and callables.
 
-Lookup of values: block, initialiser's own names, constants of the file, run-time scalars, groups.
-Lookup of callables: block, file, prelude, primitives.
+Lookup of values: block, initialiser's own names, constants of the file and of its imports, run-time
+scalars, groups. Lookup of callables: block, file, imports, prelude, primitives.
 """
 
 from __future__ import annotations
@@ -15,15 +15,14 @@ from netc.compiler.elaborate.name_mistakes import (
     ConstantCycle,
     NotAValue,
     NotCallable,
-    NotSupported,
     UnknownCallable,
     UnknownName,
     UnknownParameter,
     UsedBeforeBound,
 )
-from netc.compiler.elaborate.net_mistakes import GroupEmpty
-from netc.compiler.elaborate.primitives import PLANNED, PRIMITIVES
-from netc.compiler.elaborate.scope import GroupUse, Path, Poisoned, Scope, Trouble
+from netc.compiler.elaborate.net_mistakes import GroupEmpty, TotalEarly
+from netc.compiler.elaborate.primitives import PRIMITIVES
+from netc.compiler.elaborate.scope import GroupUse, Path, Poisoned, Scope, Trouble, visible
 from netc.compiler.elaborate.shape_mistakes import NoFan
 from netc.compiler.elaborate.values import (
     Chain,
@@ -51,6 +50,7 @@ if TYPE_CHECKING:
 
 RUN_SCALARS: Final = ("step", "epoch", "steps", "epochs", "batch_size")
 GROUPS: Final = ("params", "weights")
+TOTALS: Final = ("macs", "memory")
 
 
 def hint(name: str, candidates: Iterable[str]) -> str:
@@ -74,10 +74,10 @@ def value(name: tree.Name, scope: Scope) -> Value:
         return constant
     if name.name in RUN_SCALARS:
         return Tensor(source("scalar", name.name, (), False, scope.session.precision))
-    if name.name in ("objective", "memory") and scope.kind == "net":
-        raise Failure(NotSupported(span=name.span, what=f"`{name.name}`"))
-    if name.name == "macs" and scope.kind == "net":
-        return scope.session.macs
+    if name.name in TOTALS and scope.kind == "net":
+        if scope.session.totals is None:
+            raise Failure(TotalEarly(span=name.span, name=name.name))
+        return scope.session.totals[name.name]
     if name.name in GROUPS:
         return group("*", name.span, scope, least_rank=2 if name.name == "weights" else 0)
     raise _no_value(name, scope)
@@ -110,7 +110,8 @@ def _no_value(name: tree.Name, scope: Scope) -> Failure:
         what = describe(found)
         advice = "" if what == "an optimizer" else f"call it: `{name.name}(…)`"
         return Failure(NotAValue(span=name.span, name=name.name, found=what, hint=advice))
-    candidates = [*scope.values, *scope.module.constants(), *RUN_SCALARS, *GROUPS]
+    constants = [constant for seen in visible(scope.module) for constant in seen.constants()]
+    candidates = [*scope.values, *constants, *RUN_SCALARS, *GROUPS]
     return Failure(UnknownName(span=name.span, name=name.name, hint=hint(name.name, candidates)))
 
 
@@ -127,12 +128,10 @@ def _of_filling(name: tree.Name, shape: tuple[int, ...]) -> Value:
 
 def _constant(name: str, scope: Scope) -> Known | None:
     """The value of a constant of the text's module, evaluated at its first use."""
-    module: Module | None = scope.module
-    while module is not None:
+    for module in visible(scope.module):
         found = module.constant(name)
         if found is not None:
             return constant_value(found, module, scope)
-        module = module.below
     return None
 
 
@@ -204,12 +203,10 @@ def lookup(name: str, scope: Scope) -> Callable_ | None:
     local = scope.callables.get(name)
     if local is not None:
         return local
-    module: Module | None = scope.module
-    while module is not None:
+    for module in visible(scope.module):
         definition = module.definition(name)
         if definition is not None:
             return Closure(definition, module)
-        module = module.below
     return PRIMITIVES.get(name)
 
 
@@ -220,24 +217,20 @@ def find(name: str, span: Span, scope: Scope) -> Callable_:
         return found
     if name in scope.values:
         raise Failure(NotCallable(span=span, name=name))
-    if name in PLANNED:
-        raise Failure(NotSupported(span=span, what=f"`{name}`"))
     advice = hint(name, [*scope.callables, *every_callable(scope.module)])
     raise Failure(UnknownCallable(span=span, name=name, hint=advice))
 
 
 def every_callable(module: Module) -> Iterator[str]:
     """The names of all definitions that a module sees, and of the primitives."""
-    below: Module | None = module
-    while below is not None:
-        yield from below.names()
-        below = below.below
+    for seen in visible(module):
+        yield from seen.names()
     yield from PRIMITIVES
 
 
 def unresolved(name: str, module: Module) -> bool:
-    """Whether no definition, primitive, group or planned name is called so."""
-    return name not in (*every_callable(module), *PLANNED, *GROUPS)
+    """Whether no definition, primitive or group is called so."""
+    return name not in (*every_callable(module), *GROUPS)
 
 
 def describe(found: Callable_) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from math import prod
 from typing import TYPE_CHECKING
 
 from netc.compiler.elaborate import known
@@ -15,6 +16,8 @@ from netc.compiler.elaborate.arithmetic import tensor
 from netc.compiler.elaborate.blocks import branch, execute
 from netc.compiler.elaborate.build import elementwise
 from netc.compiler.elaborate.calls import products
+from netc.compiler.elaborate.derivative_mistakes import CircularObjective, NoObjective
+from netc.compiler.elaborate.derivatives import check_trains
 from netc.compiler.elaborate.initial import sizes
 from netc.compiler.elaborate.model import Named, Port, Values
 from netc.compiler.elaborate.name_mistakes import BoundTwice, TooDeep
@@ -26,8 +29,9 @@ from netc.compiler.elaborate.net_mistakes import (
     PenaltyShape,
     ReservedMetric,
 )
+from netc.compiler.elaborate.objective import WORD, first_use, objective
 from netc.compiler.elaborate.scope import Bound, Path, Poisoned, Scope
-from netc.compiler.elaborate.values import Operand, Tensor, show_shape
+from netc.compiler.elaborate.values import Instance, Operand, Tensor, show_shape
 from netc.compiler.elaborate.walk import nested
 from netc.compiler.ir.graph import toposort
 from netc.compiler.ops.reduce import lift
@@ -53,17 +57,19 @@ class Collected:
     losses: list[Node] = field(default_factory=list)
     penalties: list[Node] = field(default_factory=list)
     late: list[tree.Statement] = field(default_factory=list)
+    last: list[tree.Statement] = field(default_factory=list)
+    awaited: set[str] = field(default_factory=set)
+    settled: bool = False
 
     def values(self) -> Values:
-        """The result of this mode."""
+        """The result of this mode, in text order."""
         states = tuple(self.scope.session.next_states.values())
-        return Values(
-            tuple(self.outputs),
-            _total(self.losses),
-            _total(self.penalties),
-            tuple(self.metrics),
-            states,
+        outputs, metrics = (
+            tuple(sorted(named, key=lambda one: one.span.start))
+            for named in (self.outputs, self.metrics)
         )
+        loss, penalty = _total(self.losses), _total(self.penalties)
+        return Values(outputs, loss, penalty, metrics, states)
 
 
 def _total(terms: Sequence[Node]) -> Node | None:
@@ -78,17 +84,19 @@ def _total(terms: Sequence[Node]) -> Node | None:
 def elaborate_net(net: tree.Net, module: Module, session: Session) -> Collected:
     """All statements of a net in one mode; mistakes go to `session.reports`.
 
-    Penalties and assertions come last, so that groups hold all parameters. Nothing is asserted of
-    a net with mistakes.
+    Penalties and assertions come late, so that groups hold all parameters. Nothing is asserted of
+    a net with mistakes. What depends on `objective` comes last.
     """
     session.declared = {name.name: name.span for s in nested(net.body) for name in bound_by(s)}
     found = Collected(Scope(session, module, "net", Path(""), owner=net.name.name))
+    found.awaited |= {WORD} - session.declared.keys()
     _run(net.body, found)
-    session.macs = _macs([*(o.node for o in found.outputs), *found.losses])
+    session.totals = _totals(found)
     sound = not session.reports
     for statement in found.late:
         if sound or isinstance(statement, tree.Penalty):
             _guarded(statement, found)
+    _run_last(net, found)
     if sound:
         _check_groups(session)
     return found
@@ -96,10 +104,41 @@ def elaborate_net(net: tree.Net, module: Module, session: Session) -> Collected:
 
 def _run(statements: Sequence[tree.Statement], found: Collected) -> None:
     for statement in statements:
-        if isinstance(statement, tree.Penalty | tree.Assert):
+        use = first_use(statement, found.awaited)
+        match statement:
+            case tree.IfBlock():
+                use = first_use(statement.condition, found.awaited)
+            case tree.Loss() | tree.Penalty() if use is not None or found.settled:
+                span, word = use or statement.span, type(statement).__name__.lower()
+                found.scope.session.reports.append(CircularObjective(span=span, statement=word))
+                continue
+            case tree.Instance() if use is not None:
+                found.awaited.add(statement.name.name)
+                use = None
+            case _:
+                pass
+        if use is not None and not found.settled:
+            found.last.append(statement)
+            given = statement.name.name if isinstance(statement, tree.Assign) else ""
+            found.awaited |= {name.name for name in bound_by(statement)} | {given}
+        elif isinstance(statement, tree.Penalty | tree.Assert) and not found.settled:
             found.late.append(statement)
         else:
             _guarded(statement, found)
+
+
+def _run_last(net: tree.Net, found: Collected) -> None:
+    """The statements that wait for the objective, once it is known."""
+    if not found.last:
+        return
+    node = objective(_total(found.losses), _total(found.penalties))
+    found.settled = True
+    if node is not None:
+        found.scope.values[WORD] = Bound(Tensor(node), net.name.span)
+        _run(found.last, found)
+    elif not found.scope.session.reports:
+        span = first_use(found.last[0], (WORD,)) or found.last[0].span
+        found.scope.session.reports.append(NoObjective(span=span))
 
 
 def _guarded(statement: tree.Statement, found: Collected) -> None:
@@ -148,11 +187,12 @@ def _execute(statement: tree.Statement, found: Collected) -> None:
 
 def _check_free(name: tree.Ident, scope: Scope) -> None:
     """Values and instances share the names of a net: both name the parameters below them."""
-    if name.name in scope.callables:
-        raise Failure(BoundTwice(span=name.span, name=name.name))
-    bound = scope.values.get(name.name)
-    if bound is not None:
-        related = (Related(bound.span, "bound here first"),)
+    bound, layer = scope.values.get(name.name), scope.callables.get(name.name)
+    first = None if bound is None else bound.span
+    if isinstance(layer, Instance):
+        first = layer.chain.expression.span
+    if first is not None:
+        related = (Related(first, "bound here first"),)
         raise Failure(BoundTwice(span=name.span, related=related, name=name.name))
 
 
@@ -195,6 +235,7 @@ def _loss(statement: tree.Loss, scope: Scope) -> Node:
     span = statement.value.span
     if node.type.shape:
         raise Failure(LossShape(span=span, found=show_shape(node.type.shape)))
+    check_trains(node, statement.value, scope, "the loss")
     return lift(node)
 
 
@@ -205,6 +246,7 @@ def _penalty(statement: tree.Penalty, scope: Scope) -> Node:
         raise Failure(PenaltyShape(span=span, found=show_shape(node.type.shape)))
     if node.type.batched:
         raise Failure(PenaltyBatched(span=span))
+    check_trains(node, statement.value, scope, "the penalty")
     return node
 
 
@@ -223,9 +265,16 @@ def _metric(statement: tree.Metric, found: Collected) -> None:
     found.metrics.append(Named(name.name, lift(node), name.span))
 
 
-def _macs(roots: Sequence[Node]) -> int:
-    """Multiply-adds of a sample's products."""
-    return sum(products(node) for node in toposort(roots))
+def _totals(found: Collected) -> dict[str, int]:
+    """Multiply-adds of one sample's products, and bytes of all parameters and states."""
+    session = found.scope.session
+    roots = [*(output.node for output in found.outputs), *found.losses]
+    stored = (*session.parameters.values(), *session.states.values())
+    elements = sum(prod(value.shape) for value in stored)
+    return {
+        "macs": sum(products(node) for node in toposort(roots)),
+        "memory": elements * (4 if session.precision == "f32" else 8),
+    }
 
 
 def _check_groups(session: Session) -> None:

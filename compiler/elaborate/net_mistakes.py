@@ -111,6 +111,30 @@ class AssertFailed(Diagnostic):
 
 
 @dataclass(frozen=True, kw_only=True)
+class TotalEarly(Diagnostic):
+    """`macs` and `memory` are of the whole net. Assertions and penalties see them."""
+
+    slug: ClassVar[str] = "known-at-the-end"
+    title: ClassVar[str] = "`{name}` is known only at the end of the net"
+    label: ClassVar[str] = "the net is not complete here"
+    help: ClassVar[str] = "use it in an `assert`"
+
+    name: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class AssignedInInference(Diagnostic):
+    """States move on in training only. In inference `<-` does nothing."""
+
+    slug: ClassVar[str] = "assigned-outside-training"
+    title: ClassVar[str] = "`{name}` gets its next value in inference only"
+    label: ClassVar[str] = "this never happens: states move on in training"
+    help: ClassVar[str] = "write it where `training` is true"
+
+    name: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class NotAState(Diagnostic):
     """`s <- e` needs `state s` in the same block. In an optimizer `w` can be assigned too."""
 
@@ -205,10 +229,12 @@ class BadSetting(Diagnostic):
     slug: ClassVar[str] = "bad-setting"
     title: ClassVar[str] = "`{name}` must be {expected}, found {found}"
     label: ClassVar[str] = "not a valid value"
+    help: ClassVar[str] = "{hint}"
 
     name: str
     expected: str
     found: str
+    hint: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

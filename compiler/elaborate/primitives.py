@@ -7,16 +7,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from netc.compiler.elaborate import draws, known, movements, products, reductions
+from netc.compiler.elaborate import (
+    convolutions,
+    derivatives,
+    draws,
+    einsum,
+    indexing,
+    initial_only,
+    known,
+    movements,
+    reductions,
+    windows,
+)
 from netc.compiler.elaborate.arithmetic import combine, tensor
 from netc.compiler.elaborate.build import OPS, elementwise, with_number
-from netc.compiler.elaborate.name_mistakes import NotSupported
 from netc.compiler.elaborate.scope import Bound
 from netc.compiler.elaborate.values import Chain, Group, Operand, Primitive, Tensor, Use
 from netc.compiler.ir.graph import make
 from netc.compiler.ops.source import Iota
 from netc.grammar import tree
-from netc.grammar.diagnostics import Failure
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -94,10 +103,6 @@ def _repeat(use: Use) -> Value:
     return operand.value
 
 
-def _unsupported(use: Use) -> Value:
-    raise Failure(NotSupported(span=use.span, what=f"`{use.name}`"))
-
-
 def _entry(name: str, signature: str, build: Callable[[Use], Value], doc: str) -> Primitive:
     """A primitive from a signature such as `x, axis?`, `x, n, chain: layer` or `*, axis?`."""
     names = [part.strip() for part in signature.split(",") if part.strip() != "*"]
@@ -130,6 +135,8 @@ _UNARY: Final = {
 
 _REDUCED = "x, axis?, keepdims?"
 _EITHER = "x, y?, axis?, keepdims?"
+_POOLS = "x, size, stride?, padding?, dilation?"
+_WINDOWS = "stride?, padding?, dilation?, groups?"
 
 _LISTED: Final = (
     _entry("where", "condition, a, b", _pointwise, "a where the condition holds, else b."),
@@ -144,17 +151,27 @@ _LISTED: Final = (
     _entry("batch_sum", "x", reductions.batch("sum"), "The sum over the samples."),
     _entry("batch_max", "x", reductions.batch("max"), "The largest of the samples."),
     _entry("batch_mean", "x", reductions.batch_mean, "The mean over the samples."),
-    _entry("einsum", "spec, *", products.einsum, "A sum of products named by axis letters."),
+    _entry("einsum", "spec, *", einsum.einsum, "A sum of products named by axis letters."),
+    _entry("convolve", f"x, w, {_WINDOWS}", convolutions.convolve, "Weights at every place."),
+    _entry(
+        "convolve_transpose",
+        f"x, w, {_WINDOWS}, extra?",
+        convolutions.convolve_transpose,
+        "The transpose of `convolve`: its gradient by the image.",
+    ),
+    _entry("window_max", _POOLS, windows.window_max, "The largest element under each window."),
+    _entry("window_sum", _POOLS, windows.window_sum, "The sum of the elements under each window."),
     _entry("reshape", "x, shape", movements.reshape, "The same elements in another shape."),
     _entry("transpose", "x, axes?", movements.transpose, "Axes reordered; reversed by default."),
-    _entry("broadcast", "x, shape", movements.broadcast, "Repeated to a larger shape."),
+    _entry("broadcast", "x, shape, axis?", movements.broadcast, "Repeated to a larger shape."),
     _entry("concat", "*, axis?", movements.concat, "One after the other along an axis."),
     _entry("stack", "*, axis?", movements.stack, "Side by side along a new axis."),
     _entry("pad", "x, before, after?", movements.pad, "Zeros around each axis."),
     _entry("slice", "x, start, stop, axis?", movements.slice_, "A range of one axis."),
     _entry("reverse", "x, axis?", movements.reverse, "Axes turned round; all by default."),
-    _entry("uniform", "lo, hi, shape?, shared?", draws.uniform, "Uniform numbers."),
-    _entry("normal", "mean, std, shape?, shared?", draws.normal, "Normal numbers."),
+    _entry("gather", "x, indices, axis?", indexing.gather, "The elements that numbers pick."),
+    _entry("uniform", "lo, hi, shape?, shared?", draws.uniform, "Uniform between lo and hi."),
+    _entry("normal", "mean, std, shape?, shared?", draws.normal, "Normal with mean and deviation."),
     _entry("bernoulli", "p, shape?, shared?", draws.bernoulli, "1 with probability p, else 0."),
     _entry("shape", "x", _shape, "The shape of one sample."),
     _entry("size", "x", _size, "The number of elements of one sample."),
@@ -162,30 +179,19 @@ _LISTED: Final = (
     _entry("iota", "n", _iota, "The vector 0, 1, …, n - 1."),
     _entry("present", "x", _present, "1 where a value is known, 0 where it is missing."),
     _entry("stop_gradient", "x", _stop, "x itself, a constant for every derivative."),
+    _entry("grad", "e, v", derivatives.grad, "The derivative of a number, of the shape of v."),
+    _entry("jacobian", "y, v", derivatives.jacobian, "All derivatives: [y axes, v axes]."),
+    _entry("hessian", "e, v", derivatives.hessian, "Second derivatives: [v axes, v axes]."),
+    _entry("hvp", "e, v, u", derivatives.hvp, "The Hessian times u, of the shape of v."),
     _entry("repeat", "x, n, chain: layer", _repeat, "n applications of a chain."),
+    _entry("over_data", "e, before?", initial_only.over_data, "A value of the training data."),
+    _entry("orthonormalise", "x", initial_only.orthonormalise, "Orthonormal rows or columns."),
 )
-
-FUTURE: Final = frozenset(
-    (
-        *("convolve", "convolve_transpose", "window_max", "window_sum", "gather"),
-        *("orthonormalise", "grad", "jacobian", "hessian", "hvp", "over_data"),
-    )
-)
-"""Primitives of the language that this version cannot compile: a call of one says so."""
-
-PLANNED: Final = frozenset(
-    (
-        *("conv", "conv1d", "conv_transpose", "max_pool", "avg_pool", "global_avg_pool"),
-        *("depth_max_pool", "batch_norm", "standardize", "embedding", "orthogonal"),
-    )
-)
-"""Names of the prelude to come: a use of one is told apart from a misspelling."""
 
 PRIMITIVES: Final[dict[str, Primitive]] = {
     entry.name: entry
     for entry in (
         *(_entry(name, "x", _pointwise, doc) for name, doc in _UNARY.items()),
         *_LISTED,
-        *(_entry(name, "*", _unsupported, "Not supported yet.") for name in sorted(FUTURE)),
     )
 }

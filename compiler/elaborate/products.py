@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from string import ascii_lowercase
 from typing import TYPE_CHECKING
 
 from netc.compiler.elaborate import known
 from netc.compiler.elaborate.arithmetic import tensor
 from netc.compiler.elaborate.build import contract, reshape
-from netc.compiler.elaborate.shape_mistakes import BadEinsum, ProductMismatch, RankMismatch
+from netc.compiler.elaborate.shape_mistakes import ProductMismatch, RankMismatch
 from netc.compiler.elaborate.values import Tensor, show_shape
 from netc.compiler.ops.movement import transpose
-from netc.compiler.ops.reduce import reduce
 from netc.grammar.diagnostics import Failure
 
 if TYPE_CHECKING:
     from netc.compiler.elaborate.scope import Scope
-    from netc.compiler.elaborate.values import Operand, Use, Value
-    from netc.compiler.ir.graph import Node
+    from netc.compiler.elaborate.values import Operand
     from netc.grammar.source import Span
 
 
@@ -101,47 +98,3 @@ def flipped(operand: Operand, scope: Scope) -> Tensor:
             )
         )
     return Tensor(transpose(x, (*range(rank - 2), rank - 1, rank - 2)))
-
-
-def einsum(use: Use) -> Value:
-    """`einsum("ik,kj->ij", a, b)` of one or two operands."""
-    text = use.arguments["spec"]
-    spec = known.string(text, "the specification of `einsum`").replace(" ", "")
-
-    def refuse(reason: str) -> Failure:
-        return Failure(BadEinsum(span=text.span, spec=spec, reason=reason))
-
-    form = re.fullmatch(r"([a-z]*(?:,[a-z]*)*)->([a-z]*)", spec)
-    if form is None:
-        raise refuse("not of the form")
-    inputs, out = form[1].split(","), form[2]
-    if len(inputs) != len(use.rest):
-        raise refuse(f"it names {len(inputs)} operands, {len(use.rest)} are given")
-    if len(inputs) > 2:
-        raise refuse("at most two operands are supported: nest two products")
-    nodes = [tensor(x, use.scope, "an operand of `einsum`").node for x in use.rest]
-    sizes: dict[str, int] = {}
-    for letters, node in zip(inputs, nodes, strict=True):
-        if len(letters) != node.type.rank:
-            shape = show_shape(node.type.shape)
-            raise refuse(f"`{letters}` has {len(letters)} letters for the shape {shape}")
-        if len(set(letters)) < len(letters):
-            raise refuse(f"`{letters}` repeats a letter")
-        for letter, size in zip(letters, node.type.shape, strict=True):
-            if sizes.setdefault(letter, size) != size:
-                raise refuse(f"`{letter}` is {sizes[letter]} and {size}")
-    if len(set(out)) < len(out) or not set(out) <= set(sizes):
-        raise refuse(f"each letter of `{out}` stands once, and in an operand")
-    return Tensor(_einsum(inputs, out, nodes))
-
-
-def _einsum(inputs: list[str], out: str, nodes: list[Node]) -> Node:
-    """Letters of one operand only are summed first; what is left is one contraction."""
-    for index, letters in enumerate(inputs):
-        others = set(out).union(*(set(x) for i, x in enumerate(inputs) if i != index))
-        alone = tuple(i for i, letter in enumerate(letters) if letter not in others)
-        nodes[index] = reduce("sum", nodes[index], alone)
-        inputs[index] = "".join(x for x in letters if x in others)
-    if len(nodes) == 2:
-        return contract(f"{inputs[0]},{inputs[1]}->{out}", *nodes)
-    return transpose(nodes[0], tuple(inputs[0].index(letter) for letter in out))

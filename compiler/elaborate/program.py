@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING
 from netc.compiler.elaborate.calls import apply
 from netc.compiler.elaborate.checks import check_file, unknown_calls
 from netc.compiler.elaborate.expressions import evaluate
+from netc.compiler.elaborate.imports import linked
 from netc.compiler.elaborate.model import Model
-from netc.compiler.elaborate.modules import FileModule
 from netc.compiler.elaborate.names import constant_value, hint
 from netc.compiler.elaborate.net import elaborate_net
-from netc.compiler.elaborate.net_mistakes import NoNet, UnknownConstant
+from netc.compiler.elaborate.net_mistakes import AssignedInInference, NoNet, UnknownConstant
 from netc.compiler.elaborate.scope import Path, Poisoned, Scope, Session
 from netc.compiler.elaborate.shape_mistakes import ShapeConflict
 from netc.compiler.elaborate.train import Training, elaborate_train, freeze, updates_of
 from netc.compiler.elaborate.values import show_shape
+from netc.compiler.elaborate.walk import nested
 from netc.grammar import tree
 from netc.grammar.diagnostics import CompileError, Failure
 from netc.grammar.source import Span
@@ -27,11 +28,14 @@ from netc.grammar.source import Span
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from netc.compiler.elaborate.imports import Linked
     from netc.compiler.elaborate.model import Stored, Update
+    from netc.compiler.elaborate.modules import FileModule
     from netc.compiler.elaborate.net import Collected
-    from netc.compiler.elaborate.values import Known
     from netc.compiler.ir.types import Precision
     from netc.grammar.diagnostics import Diagnostic
+    from netc.grammar.folder import Library
+    from netc.grammar.source import Source
 
 
 def elaborate(
@@ -39,30 +43,38 @@ def elaborate(
     *,
     precision: Precision = "f32",
     defines: Mapping[str, int | float | bool | str] | None = None,
+    library: Library | None = None,
 ) -> Model:
     """The checked model of a file with one net; `defines` replace the values of its constants.
+
+    Imports are read from `library`; without one the file may have none.
 
     Raises:
         CompileError: the text breaks a rule of the language; it holds every independent mistake.
     """
-    module = _module(file, defines or {})
-    net, reports = _static(file, module)
-    broken = frozenset(_broken(file, reports))
+    program, reports = linked(file, library, defines or {})
+    texts, module = program.texts(), program.main.module
+    net = _static(program, reports)
+    broken = frozenset(_broken(program, net, reports))
     training, inference = (
-        Session(file.source, precision, mode, evaluate, apply, broken=broken)
+        Session(frozenset(texts), precision, mode, evaluate, apply, broken=broken)
         for mode in (True, False)
     )
     inference.constants = training.constants
-    _check_constants(module, training)
+    for unit in program.units:
+        _check_constants(unit.module, training)
     modes = elaborate_net(net, module, training), elaborate_net(net, module, inference)
     _merge_parameters(training, inference)
+    training.reports += _never_assigned(training, inference)
     rules, parameters, updates = _trained(file, module, modes[0])
     reports += [*training.reports, *inference.reports]
     if reports:
-        raise CompileError(tuple(_ordered(reports)))
+        raise CompileError(tuple(_ordered(reports, texts)))
     return Model(
         name=net.name.name,
         source=file.source,
+        imports=program.imported,
+        place="" if library is None else library.main,
         precision=precision,
         inputs=tuple(port for role, port in modes[0].ports if role == "input"),
         targets=tuple(port for role, port in modes[0].ports if role == "target"),
@@ -79,16 +91,20 @@ def elaborate(
     )
 
 
-def _static(file: tree.File, module: FileModule) -> tuple[tree.Net, list[Diagnostic]]:
-    """The file's net, and what can be reported before evaluating anything."""
-    reports = list(check_file(file))
+def _static(program: Linked, reports: list[Diagnostic]) -> tree.Net:
+    """The file's net; reports what can be found before evaluating anything."""
+    file, module = program.main.tree, program.main.module
+    for unit in program.units:
+        reports += check_file(unit.tree)
     net = next((item for item in file.items if isinstance(item, tree.Net)), None)
     if net is None:
         start = Span(file.source, 0, min(1, len(file.source.text)))
-        raise CompileError((*reports, NoNet(span=start)))
+        reports.append(NoNet(span=start))
+        raise CompileError(tuple(_ordered(reports, program.texts())))
     reports += _unknown_defines(net, module)
-    reports += unknown_calls(module, file)
-    return net, reports
+    for unit in program.units:
+        reports += unknown_calls(unit.module, unit.tree)
+    return net
 
 
 def _merge_parameters(training: Session, inference: Session) -> None:
@@ -99,6 +115,13 @@ def _merge_parameters(training: Session, inference: Session) -> None:
             old, new = show_shape(other.shape), show_shape(stored.shape)
             conflict = ShapeConflict(span=stored.span, name=name, old=old, new=new)
             training.reports.append(conflict)
+
+
+def _never_assigned(training: Session, inference: Session) -> Iterator[Diagnostic]:
+    """States with a next value in inference, where it does nothing, and none in training."""
+    for name, span in inference.assigned.items():
+        if name not in training.assigned and not training.reports:
+            yield AssignedInInference(span=span, name=name)
 
 
 def _trained(
@@ -117,17 +140,6 @@ def _trained(
     return rules, stored, updates_of(stored, rules, session)
 
 
-def _module(file: tree.File, defines: Mapping[str, Known]) -> FileModule:
-    definitions: dict[str, tree.Definition] = {}
-    constants: dict[str, tree.Const] = {}
-    for item in file.items:
-        if isinstance(item, tree.Definition):
-            definitions.setdefault(item.name.name, item)
-        elif isinstance(item, tree.Const):
-            constants.setdefault(item.name.name, item)
-    return FileModule(definitions, constants, dict(defines))
-
-
 def _unknown_defines(net: tree.Net, module: FileModule) -> Iterator[Diagnostic]:
     for name in module.overrides:
         if name not in module.values:
@@ -135,14 +147,17 @@ def _unknown_defines(net: tree.Net, module: FileModule) -> Iterator[Diagnostic]:
             yield UnknownConstant(span=net.name.span, name=name, hint=advice)
 
 
-def _broken(file: tree.File, reports: Iterable[Diagnostic]) -> Iterator[tree.Definition]:
-    """Definitions with a mistake already: what uses them is not reported again."""
-    places = [report.span.start for report in reports]
-    for item in file.items:
-        if isinstance(item, tree.Definition):
-            span = item.span
-            if any(span.start <= place < span.end for place in places):
-                yield item
+def _broken(
+    program: Linked, net: tree.Net, reports: Iterable[Diagnostic]
+) -> Iterator[tree.Definition | tree.Instance]:
+    """Definitions and instances with a mistake: what uses them is not reported again."""
+    places = [report.span for report in reports]
+    items = [item for unit in program.units for item in unit.tree.items]
+    for item in (*items, *nested(net.body)):
+        if isinstance(item, tree.Definition | tree.Instance) and any(
+            place in item.span for place in places
+        ):
+            yield item
 
 
 def _check_constants(module: FileModule, session: Session) -> None:
@@ -157,7 +172,13 @@ def _check_constants(module: FileModule, session: Session) -> None:
             pass
 
 
-def _ordered(reports: Iterable[Diagnostic]) -> list[Diagnostic]:
-    """Each mistake once, in text order: both modes find the same ones."""
+def _ordered(reports: Iterable[Diagnostic], texts: tuple[Source, ...]) -> list[Diagnostic]:
+    """Each mistake once, file by file in text order: both modes find the same ones."""
     unique = {(report.slug, report.span): report for report in reversed(list(reports))}
-    return sorted(unique.values(), key=lambda report: (report.span.start, report.span.end))
+    place = {source: i for i, source in enumerate(texts)}
+
+    def order(report: Diagnostic) -> tuple[int, int, int]:
+        span = report.span
+        return place.get(span.source, len(place)), span.start, span.end
+
+    return sorted(unique.values(), key=order)

@@ -11,7 +11,7 @@ from netc.compiler.elaborate.name_mistakes import WrongKind
 from netc.compiler.elaborate.values import Group, Tensor, Use
 from netc.compiler.ops.movement import concat
 from netc.compiler.ops.reduce import ReduceKind, reduce
-from netc.compiler.ops.source import source
+from netc.compiler.ops.reduce import batch_mean as mean_of_batch
 from netc.grammar.diagnostics import Failure
 
 if TYPE_CHECKING:
@@ -110,7 +110,4 @@ def batch(kind: BatchKind) -> Callable[[Use], Value]:
 
 def batch_mean(use: Use) -> Value:
     x = tensor(use.arguments["x"], use.scope, "the operand of `batch_mean`").node
-    if not x.type.batched:
-        return Tensor(x)
-    samples = source("scalar", "batch_size", (), False, x.type.precision)
-    return Tensor(elementwise("div", batch_reduce("sum", x), samples))
+    return Tensor(mean_of_batch(x))

@@ -13,7 +13,7 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from netc.compiler.elaborate.model import LayerRow, Named, Stored
     from netc.compiler.elaborate.values import Callable_, Known, Number, Operand, Value
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from netc.compiler.ir.types import Precision
     from netc.grammar.diagnostics import Diagnostic
     from netc.grammar.source import Source, Span
-    from netc.grammar.tree import Const, Definition, Expr
+    from netc.grammar.tree import Const, Definition, Expr, Instance
 
 Kind = Literal["const", "net", "fn", "layer", "init", "optimizer", "train"]
 
@@ -38,10 +38,13 @@ class Poisoned(Exception):
 
 
 class Module(Protocol):
-    """A text with definitions: the user's file, or the prelude below it."""
+    """A text with definitions: the user's file, a library, or the prelude below them."""
 
     @property
     def below(self) -> Module | None: ...
+
+    @property
+    def imports(self) -> tuple[Module, ...]: ...
 
     def definition(self, name: str) -> Definition | None: ...
 
@@ -52,6 +55,15 @@ class Module(Protocol):
     def constants(self) -> Iterable[str]: ...
 
     def override(self, name: str) -> Known | None: ...
+
+
+def visible(module: Module) -> Iterator[Module]:
+    """The texts whose items a text sees: itself, what it imports, the prelude."""
+    below: Module | None = module
+    while below is not None:
+        yield below
+        yield from below.imports
+        below = below.below
 
 
 @dataclass(slots=True)
@@ -116,9 +128,12 @@ class GroupUse:
 
 @dataclass(slots=True)
 class Session:
-    """One elaboration of a net in one mode, and what it has collected so far."""
+    """One elaboration of a net in one mode, and what it has collected so far.
 
-    source: Source
+    `texts` are the user's: the compiled one and its libraries.
+    """
+
+    texts: frozenset[Source]
     precision: Precision
     training: bool
     evaluate: Callable[[Expr, Scope], Value]
@@ -133,11 +148,16 @@ class Session:
     counted: set[Node] = field(default_factory=set)
     reports: list[Diagnostic] = field(default_factory=list)
     draws: Counter[str] = field(default_factory=Counter)
+    rules: Counter[str] = field(default_factory=Counter)
     rows: dict[str, LayerRow] = field(default_factory=dict)
     groups: list[GroupUse] = field(default_factory=list)
     paths: dict[str, Path] = field(default_factory=dict)
-    broken: frozenset[Definition] = frozenset()
-    macs: int = 0
+    broken: frozenset[Definition | Instance] = frozenset()
+    totals: Mapping[str, int] | None = None
+    """`macs` and `memory`, once all statements but penalties and assertions are done."""
+    assigned: dict[str, Span] = field(default_factory=dict)
+    applied: dict[str, Span] = field(default_factory=dict)
+    """Where each state gets a next value, and where each instance is applied first."""
 
     def note(self, node: Node, span: Span) -> None:
         """Record `span` as the origin of `node` and of what was made for it."""
@@ -149,7 +169,7 @@ class Session:
                 stack.extend(top.args)
 
     def is_user(self, span: Span) -> bool:
-        return span.source is self.source
+        return span.source in self.texts
 
     def path(self, name: str) -> Path:
         """The path of the binding `name`, or of the statements with that keyword."""

@@ -78,13 +78,12 @@ class AxisRange(Diagnostic):
 
     slug: ClassVar[str] = "axis-out-of-range"
     title: ClassVar[str] = "axis {axis} does not exist in {shape}"
-    label: ClassVar[str] = "axes run from {low} to {high}"
+    label: ClassVar[str] = "{reason}"
     help: ClassVar[str] = "the batch is never an axis"
 
     axis: str
     shape: str
-    low: str
-    high: str
+    reason: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +96,20 @@ class IndexRange(Diagnostic):
 
     index: str
     size: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelRange(Diagnostic):
+    """Labels 0 … K-1 pick from an axis of at least K places."""
+
+    slug: ClassVar[str] = "label-out-of-range"
+    title: ClassVar[str] = "labels of {classes} classes pick from an axis of size {size}"
+    label: ClassVar[str] = "labels up to {last}, places up to {end}"
+
+    classes: str
+    size: str
+    last: str
+    end: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,15 +205,20 @@ class UnevenList(Diagnostic):
 
 @dataclass(frozen=True, kw_only=True)
 class BadEinsum(Diagnostic):
-    """The specification names the axes of one or two operands and of the result by letters."""
+    """The specification names the axes of each operand and of the result by letters.
+
+    A letter has one size wherever it stands. Letters that the result lacks are summed over; a letter
+    twice in one operand takes its diagonal.
+    """
 
     slug: ClassVar[str] = "bad-einsum"
     title: ClassVar[str] = '`einsum` cannot use "{spec}"'
     label: ClassVar[str] = "{reason}"
-    help: ClassVar[str] = 'the form is "ik,kj->ij": one letter for each axis of each operand'
+    help: ClassVar[str] = "{hint}"
 
     spec: str
     reason: str
+    hint: str = 'the form is "ik,kj->ij": one letter for each axis of each operand'
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -39,10 +39,14 @@ if TYPE_CHECKING:
     from netc.grammar.source import Span
 
 
+_LARGEST: Final = 2**63 - 1
+
+
 def _whole(least: int) -> Callable[[Value], int | None]:
     def read(value: Value) -> int | None:
-        fits = is_number(value) and float(value).is_integer() and value >= least
-        return int(value) if fits and is_number(value) else None
+        if not is_number(value) or not least <= value <= _LARGEST or value != int(value):
+            return None
+        return int(value)
 
     return read
 
@@ -78,7 +82,7 @@ SETTINGS: Final[dict[str, tuple[str, Callable[[Value], Any]]]] = {
     "epochs": ("a whole number of at least 1", _whole(1)),
     "max_steps": ("a whole number of at least 1", _whole(1)),
     "shuffle": ('true, false or "with_replacement"', _shuffle),
-    "seed": ("a whole number of at least 0", _whole(0)),
+    "seed": ("a whole number from 0 to 2^63 - 1", _whole(0)),
     "clip_norm": ("a positive number", _positive),
     "clip_value": ("a positive number", _positive),
     "validation": ("a fraction from 0 to below 1", _fraction),
@@ -99,6 +103,8 @@ class Training:
     rules: list[Rule] = field(default_factory=list)
     frozen: list[tree.String] = field(default_factory=list)
     scalars: list[RunScalar] = field(default_factory=list)
+    groups: dict[str, Span] = field(default_factory=dict)
+    """Where each pattern of an optimizer stands."""
 
 
 def elaborate_train(
@@ -138,7 +144,10 @@ def _once(entry: tree.Setting, seen: dict[tuple[str, str | None], tree.Setting])
 def _setting(entry: tree.Setting, found: Training, scope: Scope) -> None:
     name = entry.name.name
     if name == "optimizer":
-        pattern = None if entry.group is None else entry.group.value
+        pattern = None
+        if entry.group is not None:
+            pattern = entry.group.value
+            found.groups[pattern] = entry.group.span
         taken = sum(scalar.name.startswith("train.") for scalar in found.scalars)
         rule = _rule(entry.value, pattern, scope, taken)
         found.rules.append(rule)
@@ -168,14 +177,15 @@ def _check_monitor(
     if monitor is None:
         return
     names = ["loss", "objective", *metrics]
-    if monitor not in names:
-        entry = seen["monitor", None]
+    name = monitor.removeprefix("-").removeprefix("validation.").removeprefix("training.")
+    if name not in names:
+        span = seen["monitor", None].value.span
         expected = " or ".join(f'"{name}"' for name in names)
-        session.reports.append(
-            BadSetting(
-                span=entry.value.span, name="monitor", expected=expected, found=f'"{monitor}"'
-            )
+        advice = hint(name, names)
+        report = BadSetting(
+            span=span, name="monitor", expected=expected, found=f'"{monitor}"', hint=advice
         )
+        session.reports.append(report)
 
 
 def _rule(expression: tree.Expr, pattern: str | None, scope: Scope, taken: int) -> Rule:
@@ -232,7 +242,7 @@ def updates_of(
         return ()
     for rule in found.rules:
         if rule.pattern is not None and not any(fnmatchcase(p.name, rule.pattern) for p in stored):
-            session.reports.append(_empty(rule.pattern, rule.given.span, stored))
+            session.reports.append(_empty(rule.pattern, found.groups[rule.pattern], stored))
     if not stored:
         session.reports.append(NothingToTrain(span=found.rules[0].given.span))
     result: list[Update] = []

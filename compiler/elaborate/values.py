@@ -71,10 +71,14 @@ class Chain:
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """`layer enc = …`: a chain with one set of parameters, under the name `name`."""
+    """`layer enc = …`: a chain with one set of parameters, under the name `name`.
+
+    A broken one has been reported.
+    """
 
     name: str
     chain: Chain
+    broken: bool = False
 
 
 @dataclass(frozen=True, slots=True)

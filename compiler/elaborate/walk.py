@@ -38,10 +38,14 @@ def own_callables(definition: tree.Definition) -> set[str]:
     return own | {part.name.name for part in parts(definition) if isinstance(part, tree.Instance)}
 
 
-def calls(definition: tree.Definition) -> Iterator[tree.Ident]:
-    """What a definition certainly calls: before a bracket, or on the right of a pipe."""
-    for part in parts(definition):
+def calls(text: tree.Tree) -> Iterator[tree.Ident]:
+    """What a text certainly calls: before a bracket, right of a pipe, or first in an instance."""
+    for part in parts(text):
         match part:
+            case tree.Instance(chain=tree.Name(span=span, name=name)):
+                yield tree.Ident(span, name)
+            case tree.Instance(chain=tree.Pipe(stages=(tree.Name(span=span, name=name), *_))):
+                yield tree.Ident(span, name)
             case tree.Call(callee=callee):
                 yield callee
             case tree.Pipe(stages=stages):
@@ -52,10 +56,10 @@ def calls(definition: tree.Definition) -> Iterator[tree.Ident]:
                 pass
 
 
-def callees(definition: tree.Definition) -> set[str]:
-    """Names that a definition calls or passes on; its own parameters and instances are none."""
-    called = {ident.name for ident in calls(definition)}
-    for part in parts(definition):
+def callees(text: tree.Definition | tree.Instance) -> set[str]:
+    """Names that a text calls or passes on; what a definition has of its own is none."""
+    called = {ident.name for ident in calls(text)}
+    for part in parts(text):
         match part:
             case tree.Argument(value=tree.Name(name=name)):
                 called.add(name)
@@ -63,4 +67,4 @@ def callees(definition: tree.Definition) -> set[str]:
                 called.add(name)
             case _:
                 pass
-    return called - own_callables(definition)
+    return called - own_callables(text) if isinstance(text, tree.Definition) else called

@@ -17,12 +17,21 @@ if TYPE_CHECKING:
     from netc.compiler.ir.types import TensorType
 
 Space = Literal[
-    "input", "parameter", "state", "optimizer", "gradient", "scalar", "output", "result"
+    "input",
+    "parameter",
+    "state",
+    "optimizer",
+    "gradient",
+    "scalar",
+    "output",
+    "result",
+    "placeholder",
 ]
 """Where a program's values live outside a graph.
 
 `input` covers inputs and targets (batched arrays of the caller), `scalar` the run-time numbers,
 `output` the arrays returned, `result` the scalars returned (objective, loss, metrics).
+`placeholder` has no value: it stands for one while a derivative is formed.
 """
 
 

@@ -49,7 +49,7 @@ def _verify_node(graph: Graph, node: Node) -> None:
 def _verify_output(graph: Graph, output: Output) -> None:
     kind = output.node.type
     match output.space:
-        case "input" | "scalar":
+        case "input" | "scalar" | "placeholder":
             raise InvalidGraph(f"{graph.name}: {output.name!r} is written to space {output.space}")
         case "parameter" | "state" | "optimizer" | "gradient":
             valid = not kind.batched

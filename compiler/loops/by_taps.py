@@ -3,7 +3,7 @@
 A tile is some rows (filters) of the operand with places by some channels and taps of the operand
 with elements; an element's vector serves all taps that meet it. The plane is cut into chunks that
 stay in the cache while every tile passes over them, so the sums of a chunk are added to the result
-in memory. Samples beyond the batch are masked: they never count.
+in memory. The lanes of samples beyond the batch are masked there: they never count.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from netc.compiler.plan.storage import ELEMENT_BYTES, storage
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-CHUNK_BYTES: Final = 1 << 20
-"""Half of the second-level cache: both operands' rows of a chunk fit."""
+CHUNK_BYTES: Final = 1 << 19
+"""A quarter of the second-level cache: both operands' rows of a chunk stay there."""
 
 UNROLL: Final = 4
 """Places of the last window in one body."""
@@ -101,7 +101,7 @@ def _write_sweep(sweep: _Sweep) -> None:
     most = sweep.product.limits.shared
     taps = ranges(tiles.split(sweep.last.results, max(most // 3, 1)))
     for first, width, times in taps:
-        high, wide = _shape(rows, columns, max(most // width, 1))
+        high, wide = _shape(rows, columns, width, max(most // width, 1))
         shapes = product(
             range(first, first + width * times, width),
             ranges(tiles.split(rows, high)),
@@ -111,13 +111,13 @@ def _write_sweep(sweep: _Sweep) -> None:
             _write_tiles(sweep, others, (row, column), range(tap, tap + width))
 
 
-def _shape(rows: int, columns: int, most: int) -> tuple[int, int]:
+def _shape(rows: int, columns: int, taps: int, most: int) -> tuple[int, int]:
     """Rows and columns of a tile of at most `most` pairs: the least multiplying and loading."""
 
     def cost(shape: tuple[int, int]) -> int:
         high, wide = shape
         passes = -(-rows // high) * -(-columns // wide)
-        return passes * (high * wide + high + wide)
+        return passes * (high * wide * taps + high + wide * taps)
 
     highs = range(1, min(rows, most) + 1)
     return min(((h, w) for h in highs for w in range(1, min(columns, most // h) + 1)), key=cost)
@@ -133,9 +133,9 @@ def _write_tiles(
     (row, high, down), (column, wide, across) = splits
     with (
         writer.named_loops(others) as free,
-        outer_results(writer, sweep.outer) as places,
         writer.loop(down, hint="f") as i,
         writer.loop(across, hint="c") as j,
+        outer_results(writer, sweep.outer) as places,
     ):
         tile = _Tile((i * high + row, high), (j * wide + column, wide), taps)
         sums = _sums(sweep, tile, free, places)
@@ -191,7 +191,7 @@ def _multiply(
     sums: Sequence[Operand],
 ) -> Sequence[Operand]:
     product_ = sweep.product
-    load = Loads(product_, sweep.live)
+    load = Loads(product_)
     (row, high), (column, wide) = tile.rows, tile.columns
     result = list(sums)
     for j in places:
@@ -231,5 +231,6 @@ def _add(
         at = _at(at, product_.tile.column, column + c) | {sweep.last.result: Affine(t)}
         index = tuple(at[letter] for letter in product_.axes.out)
         so_far = writer.load(node, index)
-        lanes = writer.compute("reduce_add", total)
+        alive = writer.compute("keep", sweep.live, total, 0.0)
+        lanes = writer.compute("reduce_add", alive)
         writer.store(store.buffer, node, index, writer.compute("add", so_far, lanes))

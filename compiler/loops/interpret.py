@@ -139,8 +139,8 @@ class _Run:
                 self.transpose(statement)
             case Position() | Mask() | Draw() | ReadScalar():
                 values[statement.name] = self.made(statement)
-            case Place(name, value):
-                self.integers[name] = int(self.value(value))
+            case Place(name, value, limit):
+                self.integers[name] = int(_checked(self.value(value), limit))
             case Rows() | LoadRows() | StoreRows() | StoreResult() | Places():
                 self.border(statement)
 
@@ -175,8 +175,9 @@ class _Run:
         match statement:
             case Rows(name, index):
                 self.values[name] = np.minimum(self.index(index) + self.along(), last)
-            case Places(name, value, step, apart):
-                places = np.broadcast_to(self.value(value), self.lanes).astype(np.int64) * step
+            case Places(name, value, limit, step, apart):
+                lanes = np.broadcast_to(_checked(self.value(value), limit), self.lanes)
+                places = lanes.astype(np.int64) * step
                 self.values[name] = places + (self.along() if apart else 0)
             case LoadRows(name, buffer, rows, size, element):
                 places = self.values[rows] * size + self.index(element)
@@ -222,3 +223,10 @@ class _Run:
 
     def value(self, operand: Operand) -> Number:
         return self.values[operand] if isinstance(operand, str) else self.number(operand)
+
+
+def _checked(value: Number, limit: int) -> Number:
+    """A value that counts places; AccessError when there is no such place."""
+    if not np.all((value >= 0) & (value < limit)):
+        raise AccessError(f"place {value} of {limit}")
+    return value

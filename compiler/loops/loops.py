@@ -219,18 +219,23 @@ class TransposeTile:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """`name` = the whole part of a narrow value that is not negative, an integer variable."""
+    """`name` = the whole part of a narrow value in 0 ≤ value < `limit`, an integer variable."""
 
     name: str
     value: Operand
+    limit: int
 
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """`name` = for each lane the whole part of a value times `step`, plus the lane if `apart`."""
+    """`name` = for each lane the whole part of a value times `step`, plus the lane if `apart`.
+
+    The values are in 0 ≤ value < `limit`.
+    """
 
     name: str
     value: Operand
+    limit: int
     step: int
     apart: bool
 

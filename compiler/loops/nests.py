@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial, reduce
 from math import inf, prod
 from typing import TYPE_CHECKING, Final
 
+from netc.compiler.ir.graph import make
+from netc.compiler.loops.gather import write_gather, write_scatter
 from netc.compiler.loops.loops import Affine, Count, Mask, Operand
+from netc.compiler.loops.windows import same_windows, write_fold, written_taps
 from netc.compiler.loops.writer import Index, NotAlongLanesError, Writer
 from netc.compiler.ops.contract import Contract
+from netc.compiler.ops.gather import Gather, Scatter
 from netc.compiler.ops.movement import Concat, Pad
 from netc.compiler.ops.reduce import BatchReduce, Broadcast, Reduce
 from netc.compiler.ops.scalar import Elementwise
 from netc.compiler.ops.source import Constant, Random, Source
+from netc.compiler.ops.unfold import Fold
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Sequence
@@ -24,6 +30,9 @@ BLOCKS: Final = Count("blocks")
 
 IDENTITY: Final = {"sum": 0.0, "max": -inf, "min": inf, "prod": 1.0}
 COMBINE: Final = {"sum": "add", "max": "max", "min": "min", "prod": "mul"}
+PARTS: Final = (Pad, Concat, Gather, Scatter, Fold)
+"""Ops that write their result in loops of their own shape."""
+
 ACROSS_LANES: Final = {"sum": "reduce_add", "max": "reduce_max", "min": "reduce_min"}
 
 
@@ -39,10 +48,16 @@ class Nest:
 
 
 def group(stores: Sequence[Store]) -> list[Nest]:
-    """Neighbouring stores share a nest when each reads the others at its own index only."""
+    """Neighbouring stores share a nest when each reads the others at its own index only.
+
+    Reductions over the same windows share one wherever they stand: they read the same.
+    """
     nests: list[Nest] = []
     for store in stores:
-        if nests and _shares(store, nests[-1]):
+        same = [i for i, nest in enumerate(nests) if same_windows(store.node, nest.first)]
+        if same:
+            nests[same[0]] = Nest((*nests[same[0]].stores, store))
+        elif nests and _shares(store, nests[-1]):
             nests[-1] = Nest((*nests[-1].stores, store))
         else:
             nests.append(Nest((store,)))
@@ -52,7 +67,7 @@ def group(stores: Sequence[Store]) -> list[Nest]:
 def _shares(store: Store, nest: Nest) -> bool:
     if not isinstance(store.node.op, Elementwise) or store.node.type != nest.first.type:
         return False
-    if isinstance(nest.first.op, Pad | Concat | BatchReduce):
+    if isinstance(nest.first.op, (*PARTS, BatchReduce)):
         return False
     if isinstance(nest.first.op, Reduce) and not nest.first.type.batched:
         return False
@@ -86,7 +101,7 @@ def write_nests(writer: Writer, stores: Sequence[Store]) -> None:
 
 def _write_plain(writer: Writer, nest: Nest) -> None:
     """Loops over the shape of the result."""
-    if isinstance(nest.first.op, Pad | Concat):
+    if isinstance(nest.first.op, PARTS):
         _write_parts(writer, nest.stores[0])
         return
     with writer.loops(nest.first.type.shape) as index:
@@ -110,7 +125,8 @@ def _compute(writer: Writer, store: Store, index: Index) -> Operand:
         return writer.value(node, index)
     match node.op:
         case Reduce():
-            return _reduce(writer, node, index)
+            known = writer.known(node, index)
+            return _reduce(writer, node, index) if known is None else known
         case Contract():
             return writer.value(node, index)
         case BatchReduce(kind=kind):
@@ -124,7 +140,10 @@ def _compute(writer: Writer, store: Store, index: Index) -> Operand:
 def _reduce(writer: Writer, node: Node, index: Index) -> Operand:
     assert isinstance(node.op, Reduce)
     source, axes = node.args[0], node.op.axes
+    taps = written_taps(node)
     if node.op.kind in ("argmax", "argmin"):
+        if taps is not None:
+            return _arg_written(writer, node, index, taps)
         return _arg_reduce(writer, node, index)
     kind = node.op.kind
     wide = node.type.batched or writer.lane_axis is not None
@@ -132,6 +151,8 @@ def _reduce(writer: Writer, node: Node, index: Index) -> Operand:
     def at(inner: Index) -> Operand:
         return writer.value(source, _join(index, inner, axes, source.type.rank))
 
+    if taps is not None:
+        return reduce(partial(writer.compute, COMBINE[kind]), map(at, taps))
     sizes = [source.type.shape[a] for a in axes]
     return _accumulate(writer, sizes, (), kind, wide, at)
 
@@ -180,6 +201,24 @@ def _arg_reduce(writer: Writer, node: Node, index: Index) -> Operand:
     return writer.end(loop, following)[1]
 
 
+def _arg_written(writer: Writer, node: Node, index: Index, taps: Sequence[Index]) -> Operand:
+    """The same for few taps: the first that equals the extreme value, or is NaN."""
+    assert isinstance(node.op, Reduce)
+    source, axes = node.args[0], node.op.axes
+    extreme = make(Reduce("max" if node.op.kind == "argmax" else "min", axes), source)
+    best = writer.known(extreme, index)
+    if best is None:
+        best = _reduce(writer, extreme, index)
+        writer.know(extreme, index, best)
+    found: Operand = 0.0
+    for number, tap in reversed(list(enumerate(taps))):
+        value = writer.value(source, _join(index, tap, axes, source.type.rank))
+        equal = writer.compute("eq", value, best)
+        here = writer.compute("or", equal, writer.compute("isnan", value))
+        found = writer.compute("where", here, float(number), found)
+    return found
+
+
 def _join(outer: Index, inner: Index, axes: tuple[int, ...], rank: int) -> Index:
     """The index of the reduced operand, from the result's index and the reduced axes' index."""
     kept, reduced = iter(outer), iter(inner)
@@ -206,7 +245,7 @@ def _write_unbatched(writer: Writer, nest: Nest) -> None:
     store = nest.stores[0]
     if writer.plan.where.get(store.node) is not store.buffer:
         writer.attempt(lambda: _along_result(writer, nest), lambda: _write_plain(writer, nest))
-    elif isinstance(nest.first.op, Pad | Concat):
+    elif isinstance(nest.first.op, PARTS):
         _write_parts(writer, nest.stores[0])
     elif isinstance(nest.first.op, BatchReduce):
         _write_plain(writer, nest)
@@ -313,6 +352,12 @@ def _write_parts(writer: Writer, store: Store) -> None:
     """Pad: zeros, then the operand inside. Concat: one operand after the other."""
     node = store.node
     match node.op:
+        case Gather():
+            write_gather(writer, store)
+        case Scatter():
+            write_scatter(writer, store)
+        case Fold():
+            write_fold(writer, store)
         case Pad(before=before):
             with writer.loops(node.type.shape) as index:
                 writer.store(store.buffer, node, index, 0.0)

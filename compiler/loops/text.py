@@ -98,11 +98,12 @@ def _line(statement: Statement, names: dict[int, str]) -> str:  # noqa: C901 - o
             s = statement
             source = f"{names[s.source]}[{s.index} .. + {s.step} i], i < {s.valid}"
             return f"{names[s.target]}[{s.target_index} .. + {s.stride} i] = transpose {source}"
-        case Place(name, value):
-            return f"{name} = place {_text(value)}"
-        case Places(name, value, step, apart):
+        case Place(name, value, limit):
+            return f"{name} = place {_text(value)} < {limit}"
+        case Places(name, value, limit, step, apart):
             factor = "" if step == 1 else f"{step} "
-            return f"{name} = places {factor}{_text(value)}{' ..' if apart else ''}"
+            along = " + .." if apart else ""
+            return f"{name} = {factor}places {_text(value)} < {limit}{along}"
         case Rows(name, index):
             return f"{name} = rows {index} .."
         case LoadRows(name, buffer, rows, size, element):

@@ -7,6 +7,7 @@ from math import prod
 from typing import TYPE_CHECKING, Final
 
 from netc.compiler.loops.loops import Affine
+from netc.compiler.loops.moves import guarded, under_taps
 from netc.compiler.ops.reduce import Reduce
 from netc.compiler.ops.unfold import Fold, Unfold
 
@@ -23,15 +24,21 @@ WRITTEN_OUT: Final = 9
 
 def written_taps(node: Node) -> list[Index] | None:
     """The taps of a reduction over windows in order, when they are few and nothing else goes."""
-    (x,) = node.args
-    if not isinstance(node.op, Reduce) or not isinstance(x.op, Unfold):
+    if not isinstance(node.op, Reduce) or not isinstance(node.args[0].op, Unfold):
         return None
-    axes = node.op.axes
+    axes, x = node.op.axes, node.args[0]
+    assert isinstance(x.op, Unfold)
     taps = tuple(range(x.type.rank - len(x.op.windows), x.type.rank))
     sizes = [x.type.shape[a] for a in axes]
     if axes != taps or prod(sizes) > WRITTEN_OUT:
         return None
     return _numbers(sizes)
+
+
+def same_windows(node: Node, other: Node) -> bool:
+    """Whether two reductions of few taps go over the same windows of samples."""
+    both = node.type.batched and node.args == other.args
+    return both and all(written_taps(n) is not None for n in (node, other))
 
 
 def _numbers(sizes: list[int]) -> list[Index]:
@@ -53,10 +60,8 @@ def write_fold(writer: Writer, store: Store) -> None:
         with writer.loops(x.type.shape[first:rank]) as places:
             for taps in _taps(writer, x.type.shape[rank:]):
                 index = (*outer, *places, *taps)
-                element, guards = writer.under_taps(windows, index, rank)
-                value = writer.value(x, index)
-                for guard in guards:
-                    value = writer.compute("keep", guard, value, 0.0)
+                element, guards = under_taps(writer, windows, index, rank)
+                value = guarded(writer, guards, writer.value(x, index), 0.0)
                 writer.store(store.buffer, node, element, value, add=adds)
 
 

@@ -28,19 +28,18 @@ from netc.compiler.loops.loops import (
     Store,
     var,
 )
+from netc.compiler.loops.moves import moved
 from netc.compiler.ops.elementwise import StopGradient
-from netc.compiler.ops.movement import Reshape, Reverse, Slice, Transpose
-from netc.compiler.ops.reduce import Broadcast, Lift
+from netc.compiler.ops.movement import Movement
+from netc.compiler.ops.reduce import Lift
 from netc.compiler.ops.scalar import Elementwise
 from netc.compiler.ops.source import Constant, Iota, Random, Source, Table
-from netc.compiler.ops.unfold import Unfold
 from netc.compiler.plan.storage import row_major, storage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from netc.compiler.ir.graph import Node
-    from netc.compiler.ops.unfold import Windows
     from netc.compiler.plan.plan import Buffer, Plan
 
 Index = tuple[Affine, ...]
@@ -247,12 +246,16 @@ class Writer:
     def _key(self, node: Node, index: Index) -> tuple[Node, Index, Affine | None]:
         return node, index, self.block if node.type.batched else None
 
+    def known(self, node: Node, index: Index) -> Operand | None:
+        """The value of a node at an index where it has been computed already."""
+        return self._recall(self._key(node, index))
+
     def _recall(self, key: object) -> Operand | None:
         return next((known[key] for known in reversed(self._known) if key in known), None)
 
     def value(self, node: Node, index: Index) -> Operand:
         """The value of a node at an index: known, loaded, or computed."""
-        known = self._recall(self._key(node, index))
+        known = self.known(node, index)
         if known is not None:
             return known
         stored = node in self.plan.where
@@ -260,7 +263,7 @@ class Writer:
         self.know(node, index, value)
         return value
 
-    def evaluate(self, node: Node, index: Index) -> Operand:  # noqa: C901 - one case for each form
+    def evaluate(self, node: Node, index: Index) -> Operand:
         """Computes a node that needs no loops of its own."""
         args = node.args
         match node.op:
@@ -282,61 +285,11 @@ class Writer:
                 return self._table(op, index)
             case Lift():
                 return self.value(args[0], index)
-            case Reshape():
-                return self._reshaped(node, index)
-            case Broadcast(axes=axes):
-                return self.value(args[0], tuple(index[a] for a in axes))
-            case Transpose(permutation=permutation):
-                source: list[Affine] = [Affine()] * len(permutation)
-                for i, axis in enumerate(permutation):
-                    source[axis] = index[i]
-                return self.value(args[0], tuple(source))
-            case Slice(starts=starts):
-                return self.value(args[0], tuple(i + s for i, s in zip(index, starts, strict=True)))
-            case Unfold() as op:
-                return self._unfolded(op, node, index)
-            case Reverse(axes=axes):
-                last = [n - 1 for n in node.type.shape]
-                return self.value(
-                    args[0],
-                    tuple(i * -1 + last[k] if k in axes else i for k, i in enumerate(index)),
-                )
+            case Movement():
+                return moved(self, node, index)
         raise AssertionError(f"{node.op} needs loops of its own")
 
-    def _unfolded(self, op: Unfold, node: Node, index: Index) -> Operand:
-        """The element under a tap, or the filling in the padding."""
-        (x,) = node.args
-        inner, guards = self.under_taps(op.windows, index, x.type.rank)
-        value = self.value(x, inner)
-        for guard in guards:
-            value = self.compute("keep", guard, value, op.fill)
-        return value
-
-    def under_taps(self, windows: Windows, index: Index, rank: int) -> tuple[Index, list[str]]:
-        """The element that an index of unfolded windows shows, and what must hold for it.
-
-        Where a guard fails the element is another one of the same axis.
-        """
-        found, guards = list(index[:rank]), []
-        for (axis, window), tap in zip(windows, index[rank:], strict=True):
-            at = index[axis] * window.stride + tap * window.dilation - window.before
-            along = self.lane_axis is not None and at.coefficient(self.lane_axis)
-            if along and window.padded:
-                raise NotAlongLanesError
-            low, high = self._bounds(at)
-            if window.padded and (low < 0 or high >= window.length):
-                guard, at = self._guarded(at, window.length)
-                guards.append(guard)
-            found[axis] = at
-        return tuple(found), guards
-
-    def _bounds(self, index: Affine) -> tuple[int, int]:
-        """The smallest and the largest value of an index; lanes beside the first not counted."""
-        ends = [(factor * (self.extents[name] - 1)) for name, factor in index.terms]
-        low, high = (sum(pick(end, 0) for end in ends) for pick in (min, max))
-        return index.constant + low, index.constant + high
-
-    def _guarded(self, index: Affine, length: int) -> tuple[str, Affine]:
+    def guard(self, index: Affine, length: int) -> tuple[str, Affine]:
         """Whether an index lies inside an axis, and one that always does."""
         key = ("guard", index, length)
         name = self._recall(key)
@@ -347,21 +300,31 @@ class Writer:
             self._known[-1][key] = name
         return str(name), var(f"{name}.at")
 
-    def position(self, index: Affine) -> str:
+    def require_one(self, index: Affine) -> None:
+        """An index that must be the same for all lanes."""
+        if self.lane_axis is not None and index.coefficient(self.lane_axis):
+            raise NotAlongLanesError
+
+    def position(self, index: Affine) -> Operand:
+        """An index as a number."""
+        if not index.terms:
+            return float(index.constant)
         name = self.name()
         self.add(Position(name, index, self.is_wide(index, batched=False)))
         return name
 
-    def _table(self, op: Table, index: Index) -> str:
+    def _table(self, op: Table, index: Index) -> Operand:
         """Tables are short: the value is selected by position."""
         flat = Affine()
         for axis, stride in zip(index, row_major(op.shape), strict=True):
             flat += axis * stride
         position = self.position(flat)
+        if isinstance(position, float):
+            return op.values[int(position)]
         value: Operand = op.values[0]
         for i, number in enumerate(op.values[1:], 1):
             value = self.compute("where", self.compute("eq", position, float(i)), number, value)
-        return str(value)
+        return value
 
     def _draw(self, op: Random, index: Index) -> str:
         if self.flat and op.shape:
@@ -379,20 +342,6 @@ class Writer:
             along = self.is_wide(element, batched=False)
             self.add(Draw(name, op.path, element, Affine(), "elements" if along else "none"))
         return name
-
-    def _reshaped(self, node: Node, index: Index) -> Operand:
-        source = node.args[0]
-        if [n for n in node.type.shape if n > 1] == [n for n in source.type.shape if n > 1]:
-            axes = iter([i for i, n in zip(index, node.type.shape, strict=True) if n > 1])
-            return self.value(
-                source, tuple(next(axes) if n > 1 else Affine() for n in source.type.shape)
-            )
-        flat = Affine()
-        for axis, stride in zip(index, row_major(node.type.shape), strict=True):
-            flat += axis * stride
-        if self.lane_axis is not None and flat.coefficient(self.lane_axis):
-            raise NotAlongLanesError
-        return self.value(source, self.unflatten(flat, source.type.shape))
 
     def unflatten(self, flat: Affine, shape: tuple[int, ...]) -> Index:
         index: list[Affine] = []

@@ -7,7 +7,7 @@ are in increasing order. Size-1 axes kept by a caller are a reshape.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import prod
+from math import inf, prod
 from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
@@ -15,7 +15,7 @@ import numpy as np
 from netc.compiler.ir.graph import make
 from netc.compiler.ir.op import Op, Sample
 from netc.compiler.ir.types import TensorType, TypeRuleError
-from netc.compiler.ops.elementwise import div, eq, exp, mul, sub, where
+from netc.compiler.ops.elementwise import Abs, div, eq, exp, mul, sub, where
 from netc.compiler.ops.movement import (
     Movement,
     Shape,
@@ -26,7 +26,7 @@ from netc.compiler.ops.movement import (
     slice_axis,
     transpose,
 )
-from netc.compiler.ops.source import Iota, constant_like, dtype
+from netc.compiler.ops.source import Iota, constant_like, dtype, source
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -95,14 +95,22 @@ class Reduce(Op):
             case "sum":
                 return (self._spread(cotangent, x),)
             case "logsumexp":
-                share = exp(sub(x, self._spread(node, x)))
-                return (times(self._spread(cotangent, x), share),)
+                return (times(self._spread(cotangent, x), self._shares(node, x)),)
             case "max" | "min":
                 return (where(self._chosen(x), self._spread(cotangent, x), 0),)
             case "prod":
                 return (self._pull_product(cotangent, x, times),)
             case "argmax" | "argmin":
                 return (None,)
+
+    def _shares(self, node: Node, x: Node) -> Node:
+        """The derivative of logsumexp, e^(x - logsumexp x), or its limit where that is infinite.
+
+        Elements of -inf have no share, not even among themselves; an element of inf has all.
+        """
+        infinite = eq(make(Abs(), node), inf)
+        share = exp(sub(x, self._spread(node, x)))
+        return where(self._spread(infinite, x), eq(x, inf), share)
 
     def _spread(self, reduced: Node, x: Node) -> Node:
         """A result-shaped node repeated along the reduced axes of `x`."""
@@ -250,6 +258,14 @@ def broadcast(x: Node, shape: Shape, axes: Shape) -> Node:
 
 def batch_sum(x: Node) -> Node:
     return make(BatchReduce("sum"), x)
+
+
+def batch_mean(x: Node) -> Node:
+    """The mean over the samples; an unbatched value is its own."""
+    if not x.type.batched:
+        return x
+    size = source("scalar", "batch_size", (), False, x.type.precision)
+    return div(batch_sum(x), broadcast(size, x.type.shape, ()))
 
 
 def lift(x: Node) -> Node:

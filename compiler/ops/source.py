@@ -39,6 +39,11 @@ def rounded(value: float, precision: Precision) -> float:
         return float(dtype(precision)(value))
 
 
+def most_indices(precision: Precision) -> int:
+    """How many whole numbers 0, 1, … are exact in the precision."""
+    return 1 << (24 if precision == "f32" else 53)
+
+
 def bits(values: tuple[float, ...]) -> bytes:
     return struct.pack(f"<{len(values)}d", *values)
 
@@ -70,6 +75,9 @@ class Source(SourceForm):
         return TensorType(self.shape, self.batched, self.precision)
 
     def evaluate(self, env: Environment, node: Node, *args: Array) -> Array:
+        if self.space == "placeholder":
+            batch = (env.batch,) if self.batched else ()
+            return np.full(batch + self.shape, np.nan, dtype(self.precision))
         known = {("scalar", "step"): env.step, ("scalar", "batch_size"): env.batch}
         value = env.values.get((self.space, self.name), known.get((self.space, self.name)))
         if value is None:
@@ -149,8 +157,7 @@ class Iota(SourceForm):
     precision: Precision
 
     def infer(self, *types: TensorType) -> TensorType:
-        limit = 1 << (24 if self.precision == "f32" else 53)
-        if not 1 <= self.n <= limit:
+        if not 1 <= self.n <= most_indices(self.precision):
             raise TypeRuleError(f"{self.n} indices are not exact in {self.precision}")
         return TensorType((self.n,), False, self.precision)
 

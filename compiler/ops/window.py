@@ -32,6 +32,17 @@ class Window:
         """How many windows fit."""
         return (self.length + self.before + self.after - self.reach) // self.stride + 1
 
+    @property
+    def padded(self) -> bool:
+        """Whether a tap of some place lies in the padding."""
+        return self.before > 0 or self.element(self.places - 1, self.size - 1) >= self.length
+
+    @property
+    def overlapping(self) -> bool:
+        """Whether two taps may lie on one element."""
+        elements = {self.element(p, k) for p in range(self.places) for k in range(self.size)}
+        return len(elements) < self.places * self.size
+
     def check(self) -> None:
         """Raises TypeRuleError for a window that no axis can have."""
         positive = min(self.length, self.size, self.stride, self.dilation) >= 1

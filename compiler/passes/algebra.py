@@ -14,7 +14,6 @@ from netc.compiler.ops.elementwise import (
     Neg,
     Not,
     Pow,
-    StopGradient,
     Sub,
     Where,
     add,
@@ -47,8 +46,6 @@ def neutral(node: Node) -> Node | None:
             return as_batched(x, node)
         case Mul() | Div() | Pow(), (x, c) if number(c) == 1:
             return as_batched(x, node)
-        case StopGradient(), (x,):
-            return x
     return None
 
 

@@ -14,9 +14,11 @@ import numpy as np
 from netc.compiler.ir.graph import make
 from netc.compiler.ir.interpret import evaluate
 from netc.compiler.ir.op import Environment
-from netc.compiler.ops.movement import Movement, Pad
+from netc.compiler.ops.movement import Movement, Pad, Reshape, Transpose
+from netc.compiler.ops.reduce import Broadcast
 from netc.compiler.ops.scalar import Elementwise
 from netc.compiler.ops.source import Constant, Iota, Table, constant, table
+from netc.compiler.ops.unfold import Fold, Unfold
 from netc.compiler.passes.rewrite import rewrite
 
 if TYPE_CHECKING:
@@ -45,7 +47,9 @@ def fold_filled(node: Node) -> Node | None:
             ]
             (value,) = evaluate([make(node.op, *scalars)], Environment({}))
             return constant(float(value), node.type.shape, node.type.precision)
-        case Movement() if not isinstance(node.op, Pad) and len(set(node.args)) == 1:
+        case Pad() | Unfold() | Fold():
+            return None
+        case Movement() if len(set(node.args)) == 1:
             first = node.args[0].op
             if isinstance(first, Constant):
                 return constant(first.value, node.type.shape, node.type.precision)
@@ -53,13 +57,20 @@ def fold_filled(node: Node) -> Node | None:
 
 
 def fold_small(node: Node) -> Node | None:
-    """An op of constants whose result is a small table."""
+    """An op of constants whose result is a small table.
+
+    Elements that are only moved or repeated are found by their index: a larger table costs more.
+    """
     if not node.args or node.type.batched or node.type.size > LARGEST_TABLE:
         return None
     if not all(isinstance(a.op, Constant | Table | Iota) for a in node.args):
         return None
     if any(a.type.size > LARGEST_OPERAND for a in node.args):
         return None
+    if isinstance(node.op, Reshape | Transpose | Broadcast) and node.type.size > 1:
+        (x,) = node.args
+        if isinstance(x.op, Iota) or node.type.size > x.type.size:
+            return None
     (value,) = evaluate([node], Environment({}))
     return table(np.asarray(value), node.type.precision)
 

@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from netc.compiler.passes.affine import affine
+from netc.compiler.passes.centred import centred
 from netc.compiler.passes.expand import expand
 from netc.compiler.passes.fold import fold
 from netc.compiler.passes.reciprocals import reciprocals
+from netc.compiler.passes.release import release
 from netc.compiler.passes.simplify import simplify
 from netc.compiler.passes.stabilise import stabilise
 
@@ -41,8 +44,12 @@ exp(x) / sum(exp(x)) overflows however its value is rewritten afterwards.
 """
 
 PASSES: Final = (
+    Pass("release", release, "stop_gradient x → x, a rule of one's own → the value"),
     *BEFORE_DERIVATIVES,
     Pass("expand", expand, "logsumexp → max, sum, exp and log"),
+    Pass("centred", centred, "sum(a + k (x - mean x)) → sum a"),
+    # after simplify, which takes the batch from what is the same for each sample
+    Pass("affine", affine, "(a @ b + c - m) * g + s → (a @ b) * A + C"),
     Pass("reciprocals", reciprocals, "x / broadcast(d) → x * broadcast(1 / d) in f32"),
     Pass("tidy", simplify, "simplifies what the passes before made"),
 )

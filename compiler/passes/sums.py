@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from netc.compiler.ir.graph import make
 from netc.compiler.ops.contract import Contract, contract
 from netc.compiler.ops.elementwise import Mul, mul
-from netc.compiler.ops.movement import Transpose, reshape, transpose
+from netc.compiler.ops.movement import Reshape, Transpose, reshape, transpose
 from netc.compiler.ops.reduce import (
     BatchReduce,
     Broadcast,
@@ -22,6 +22,7 @@ from netc.compiler.ops.reduce import (
     reduce,
 )
 from netc.compiler.ops.source import source
+from netc.compiler.ops.unfold import Unfold
 
 if TYPE_CHECKING:
     from netc.compiler.ir.graph import Node
@@ -29,13 +30,13 @@ if TYPE_CHECKING:
 
 
 def of_single(node: Node) -> Node | None:
-    """A reduction leaves axes of size 1 to a reshape."""
+    """A reduction leaves axes of size 1 to a reshape, unless they are taps beside others."""
     if not isinstance(node.op, Reduce):
         return None
     (x,) = node.args
     axes = node.op.axes
     single = [a for a in axes if x.type.shape[a] == 1]
-    if not single:
+    if not single or (isinstance(x.op, Unfold) and len(single) < len(axes)):
         return None
     kept = [a for a in range(x.type.rank) if a not in single]
     slim = reshape(x, tuple(x.type.shape[a] for a in kept))
@@ -74,6 +75,46 @@ def of_broadcast(node: Node) -> Node | None:
     )
     left = reduce(kind, slim, tuple(kept.index(a) for a in axes if a in kept))
     return mul(left, prod(x.type.shape[a] for a in new)) if kind == "sum" else left
+
+
+def of_reshape(node: Node) -> Node | None:
+    """A reduction of axes made by a reshape is one of the axes that they were made from."""
+    match node.op, node.args:
+        case Reduce(kind, axes), (flat,) if isinstance(flat.op, Reshape):
+            if kind in ("argmax", "argmin"):
+                return None
+            (x,) = flat.args
+            found = _axes_before(axes, flat.type.shape, x.type.shape)
+            if found is None:
+                return None
+            return reshape(make(Reduce(kind, found), x), node.type.shape)
+    return None
+
+
+def _axes_before(
+    axes: tuple[int, ...], shape: tuple[int, ...], before: tuple[int, ...]
+) -> tuple[int, ...] | None:
+    """The axes of `before` with the same elements as `axes` of `shape`, if there are such."""
+    found: list[int] = []
+    for axis in axes:
+        low, size = prod(shape[:axis]), shape[axis]
+        inside = [
+            i
+            for i, n in enumerate(before)
+            if n > 1 and low <= prod(before[:i]) and prod(before[: i + 1]) <= low * size
+        ]
+        if not inside or prod(before[i] for i in inside) != size:
+            return None
+        found += inside
+    return tuple(found)
+
+
+def samples_last(node: Node) -> Node | None:
+    """A sum over axes comes before the one over the samples, which then has less to do."""
+    match node.op, node.args:
+        case Reduce("sum"), (below,) if below.op == BatchReduce("sum"):
+            return batch_sum(make(node.op, below.args[0]))
+    return None
 
 
 def over_equal_samples(node: Node) -> Node | None:
@@ -198,6 +239,8 @@ SUMS: Final[tuple[Rule, ...]] = (
     of_single,
     of_reduction,
     of_broadcast,
+    of_reshape,
+    samples_last,
     over_equal_samples,
     batch_sum_of_contraction,
     contraction_of_lift,

@@ -25,6 +25,9 @@ STORE_WHEN_SHARED: Final = 4
 STORE_WHEN_REPEATED: Final = 2
 """The same for a value that a broadcast would recompute for every repetition."""
 
+STORE_WHEN_SAME: Final = 1
+"""The same for a value without a batch that an elementwise op would recompute for each sample."""
+
 STORE_ALWAYS: Final = 400
 """Bounds the code of one expression."""
 

@@ -2,6 +2,7 @@
 
 Stored are the results of contractions, reductions and other ops that need their own loops, the
 operands of contractions, what leaves the function, and what is expensive and used repeatedly.
+Unfolded windows repeat elements, so their operand is stored and never they.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from netc.compiler.ir.graph import users
 from netc.compiler.ops.contract import Contract
+from netc.compiler.ops.gather import Gather, Scatter
 from netc.compiler.ops.movement import Concat, Pad, Reshape, Slice, Transpose
 from netc.compiler.ops.reduce import BatchReduce, Broadcast, Lift, Reduce
 from netc.compiler.ops.scalar import Elementwise
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 
     from netc.compiler.ir.graph import Node
 
-OWN_LOOPS = (Contract, Reduce, BatchReduce, Pad, Concat, Fold)
+OWN_LOOPS = (Contract, Reduce, BatchReduce, Pad, Concat, Gather, Scatter, Fold)
 """Ops that are computed by loops of their own, never inside another expression."""
 
 VIEWS = (Transpose, Broadcast, Slice)
@@ -67,7 +69,9 @@ def choose_stored(nodes: Sequence[Node], roots: Iterable[Node]) -> set[Node]:
     for node in nodes:
         if isinstance(node.op, Contract):
             stored.update(b for a in node.args if not in_memory(b := view_base(a)))
-    repeated = {n.args[0] for n in nodes if isinstance(n.op, Broadcast | Lift) and _repeats(n)}
+        stored.update(_picked_from(node))
+    repeated = {n.args[0] for n in nodes if _repeats(n)}
+    same = {_spread(a) for n in nodes for a in n.args if _for_each_sample(n, a)}
     used_by = users(nodes)
     cost: dict[Node, int] = {}
     depth: dict[Node, int] = {}
@@ -78,6 +82,7 @@ def choose_stored(nodes: Sequence[Node], roots: Iterable[Node]) -> set[Node]:
         whole = costs.own_cost(node) + sum(cost[a] for a in dict.fromkeys(node.args))
         nested = 1 + max((depth[a] for a in node.args), default=0)
         worth = _worth_storing(whole, len(used_by[node]), node in repeated)
+        worth = worth or (node in same and whole >= costs.STORE_WHEN_SAME)
         if worth or nested > costs.STORE_DEPTH:
             stored.add(node)
         else:
@@ -85,9 +90,36 @@ def choose_stored(nodes: Sequence[Node], roots: Iterable[Node]) -> set[Node]:
     return stored
 
 
+def _picked_from(node: Node) -> list[Node]:
+    """The operands that a `Gather` or `Scatter` reads at places which differ between lanes."""
+    if not isinstance(node.op, Gather | Scatter):
+        return []
+    x, indices = node.args
+    if indices.type.batched:
+        read = [x] if isinstance(node.op, Gather) else [a for a in node.args if a.type.batched]
+    else:
+        read = [] if is_leaf(x) else [x]
+    return [a for a in read if not in_memory(a)]
+
+
 def _repeats(node: Node) -> bool:
-    source = node.args[0].type
-    return node.type.size > source.size or node.type.batched != source.batched
+    """Whether the operand is read more than once; windows are read by max and its derivative."""
+    match node.op:
+        case Broadcast() | Lift():
+            source = node.args[0].type
+            return node.type.size > source.size or node.type.batched != source.batched
+        case _:
+            return isinstance(node.op, Unfold)
+
+
+def _for_each_sample(node: Node, arg: Node) -> bool:
+    """Whether an unbatched operand would be computed again for each sample."""
+    return isinstance(node.op, Elementwise) and node.type.batched and not arg.type.batched
+
+
+def _spread(node: Node) -> Node:
+    """What a broadcast repeats."""
+    return node.args[0] if isinstance(node.op, Broadcast) else node
 
 
 def _worth_storing(cost: int, uses: int, repeated: bool) -> bool:

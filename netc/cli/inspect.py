@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from netc.cli.console import print_json
-from netc.compiling import program_of, read_source
+from netc.compiling import library_of, program_of, read_source
 from netc.stages import show
 from netc.summary import summary_data, summary_table, summary_text
 
@@ -38,4 +38,5 @@ def ir(options: Namespace) -> int:
 
 def _program(options: Namespace) -> Program:
     source = read_source(options.file)
-    return program_of(source, dict(options.defines), options.precision or "f32")
+    library = library_of(options.file, options.root)
+    return program_of(source, dict(options.defines), options.precision or "f32", library)

@@ -140,6 +140,8 @@ def _fmt(p: ArgumentParser) -> None:
 
 def _doc(p: ArgumentParser) -> None:
     p.add_argument("name", nargs="?", metavar="NAME", help="without one: all names")
+    p.add_argument("--file", metavar="FILE", help="look in this file and its imports as well")
+    p.add_argument("--root", metavar="FOLDER", help="where its imports stay below")
 
 
 def _explain(p: ArgumentParser) -> None:
@@ -160,6 +162,9 @@ def _text(p: ArgumentParser) -> None:
         help="another value for a `const`",
     )
     p.add_argument("--precision", choices=("f32", "f64"), help="default: f32")
+    p.add_argument(
+        "--root", metavar="FOLDER", help="where imports stay below (default: the file's folder)"
+    )
 
 
 def _threads(p: ArgumentParser) -> None:

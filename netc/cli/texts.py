@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.resources import files
 from inspect import cleandoc
 from pathlib import Path
+from shutil import get_terminal_size
 from textwrap import fill
 from typing import IO, TYPE_CHECKING
 
 from netc.cli.console import note, write_whole
+from netc.cli.library import catalogue, page, prelude
+from netc.compiler.elaborate.imports import linked
 from netc.compiler.elaborate.primitives import PRIMITIVES
-from netc.compiling import read_source
-from netc.grammar.diagnostics import KINDS
+from netc.compiling import library_of, read_source
+from netc.grammar.diagnostics import KINDS, CompileError
 from netc.grammar.format import format_source
 from netc.grammar.parser import parse
-from netc.grammar.source import Source
-from netc.grammar.tree import Definition
 from netc.runtime.errors import DataError, suggestion
 
 if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Callable
 
-    from netc.compiler.elaborate.values import Primitive
+    from netc.grammar.tree import Definition
 
 
 def fmt(options: Namespace) -> int:
@@ -43,24 +43,17 @@ def fmt(options: Namespace) -> int:
 
 
 def doc(options: Namespace) -> int:
-    """Prints a definition of the prelude, or the names of all."""
-    known = _prelude()
+    """Prints a definition of the prelude or of a file, or the names of all by file."""
+    own = {} if options.file is None else _seen_from(options)
+    known = {**catalogue(), **own}
     if options.name is None:
-        for kind in ("layer", "fn", "init", "optimizer"):
-            names = sorted(n for n, d in known.items() if d.kind == kind)
-            print(_list(kind, names))
-        print(_list("primitive", sorted(PRIMITIVES)))
-        return 0
-    if options.name in PRIMITIVES:
-        print(_primitive(PRIMITIVES[options.name]))
+        print("\n\n".join(_index(own)))
         return 0
     if options.name not in known:
-        message = f"neither the prelude nor the compiler has `{options.name}`"
-        raise DataError(message, suggestion(options.name, [*known, *PRIMITIVES]))
-    found = known[options.name]
-    if found.doc:
-        print(f"{found.doc}\n")
-    print(found.span.text)
+        file = "" if options.file is None else f"`{options.file}`, its imports, "
+        message = f"neither {file}the prelude nor the compiler has `{options.name}`"
+        raise DataError(message, suggestion(options.name, known))
+    print(page(known[options.name]))
     return 0
 
 
@@ -76,26 +69,30 @@ def explain(options: Namespace) -> int:
     return 0
 
 
-def _prelude() -> dict[str, Definition]:
-    """Every definition of the prelude, by name."""
-    found: dict[str, Definition] = {}
-    for entry in files("netc.grammar").joinpath("prelude").iterdir():
-        if entry.name.endswith(".net"):
-            tree = parse(Source(f"prelude/{entry.name}", entry.read_text(encoding="utf-8")))
-            found |= {d.name.name: d for d in tree.items if isinstance(d, Definition)}
-    return found
+def _seen_from(options: Namespace) -> dict[str, Definition]:
+    """The definitions of a file and of what it imports."""
+    library = library_of(options.file, options.root)
+    program, reports = linked(parse(read_source(options.file)), library, {})
+    if reports:
+        raise CompileError(tuple(reports))
+    return program.definitions()
 
 
-def _list(kind: str, names: list[str]) -> str:
-    return fill(" ".join(names), 100, initial_indent=f"{kind}: ", subsequent_indent="  ")
+def _index(own: dict[str, Definition]) -> list[str]:
+    """The names of every file, below what heads it."""
+    by_file: dict[str, list[str]] = {}
+    for name, definition in own.items():
+        by_file.setdefault(definition.span.source.name, []).append(name)
+    for room in prelude():
+        by_file[f"prelude/{room.name}.net"] = [d.name.name for d in room.definitions]
+    by_file["primitives, built into the compiler"] = list(PRIMITIVES)
+    return [_names(file, names) for file, names in by_file.items()]
 
 
-def _primitive(found: Primitive) -> str:
-    """What a primitive of the compiler does, and its header."""
-    parameters = [f"{n}?" if n in found.defaults else n for n in found.parameters]
-    if found.rest:
-        parameters.append("…")
-    return f"{found.doc}\n\nprimitive {found.name}({', '.join(parameters)})"
+def _names(title: str, names: list[str]) -> str:
+    width = min(get_terminal_size().columns, 100)
+    listed = fill("  ".join(names), width, initial_indent="  ", subsequent_indent="  ")
+    return f"{title}\n{listed}"
 
 
 def _writer(text: str) -> Callable[[IO[bytes]], None]:

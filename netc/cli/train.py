@@ -14,6 +14,7 @@ from netc.runtime import checkpoint
 from netc.runtime.data.table import TableUse
 from netc.runtime.errors import UsageError, suggestion
 from netc.runtime.options import OPTION_NAMES
+from netc.settings import CLIPS
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -65,12 +66,17 @@ def _changes(options: Namespace, model: Model) -> dict[str, Any]:
     for name, value in options.changes:
         if name in OPTION_NAMES:
             changes[name] = value
-        elif name not in model.scalars:
-            known = [*model.scalars, *OPTION_NAMES]
+        elif name == "seed":
+            raise UsageError("--set seed: no such number to set", "the seed is `--seed N`")
+        elif name not in model.scalars and name not in CLIPS:
+            known = dict.fromkeys((*model.scalars, *CLIPS, *OPTION_NAMES))
             raise UsageError(f"--set {name}: no such number to set", suggestion(name, known))
         elif isinstance(value, bool) or not isinstance(value, int | float) or isnan(value):
             raise UsageError(f"--set {name}: expected a number, found `{value}`")
+        elif name in CLIPS and value <= 0:
+            raise UsageError(f"--set {name}: expected a positive number, found `{value}`")
         else:
+            model.switch_on([name])
             model.scalars[name] = value
     if options.epochs is not None:
         changes["epochs"] = options.epochs

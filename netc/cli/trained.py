@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from netc.cli.console import note
-from netc.compiling import compiled, read_source
+from netc.compiling import compiled, library_of, read_source
 from netc.runtime import checkpoint
 from netc.runtime.data.sources import open_data
 from netc.runtime.data.table import TableUse
@@ -31,13 +31,18 @@ def model_for(
     made = None if run is None else run.description
     defines = {**(made.defines if made else {}), **dict(options.defines)}
     precision = options.precision or (made.precision if made else "f32")
-    model = compiled(source, defines, precision, threads=options.threads, seed=seed)
+    library = library_of(options.file, options.root)
+    model = compiled(
+        source, defines, precision, threads=options.threads, seed=seed, library=library
+    )
     if run is not None:
         model.take(run, optimizer=resume)
         if seed is not None:
             model.seed = seed
         if run.text != source.text:
             note(f"note: `{options.file}` is not the text that `{run.path}` was trained with")
+        elif sorted(run.imports.values()) != sorted(model.imports.values()):
+            note(f"note: `{options.file}` imports other texts than `{run.path}` was trained with")
     return model
 
 

@@ -6,38 +6,25 @@ import numpy as np
 import pytest
 
 import netc
-from tests.end_to_end.data import EXAMPLES
+from tests.end_to_end.data import EXAMPLES, SMALLER, Arrays, random_batch
 
-Batch = tuple[np.ndarray, np.ndarray | None]
-NAMES = ("xor.net", "digits.net", "logistic.net", "autoencoder.net", "mnist_mlp.net")
+NAMES = sorted(path.name for path in EXAMPLES.glob("*.net"))
 STEP = 1e-5
 
 
-def batch(name: str, samples: int) -> Batch:
-    random = np.random.default_rng(1)
-    match name:
-        case "xor.net":
-            return random.normal(0, 1, (samples, 2)), random.integers(0, 2, (samples, 1))
-        case "autoencoder.net":
-            return random.uniform(0, 1, (samples, 64)), None
-        case "mnist_mlp.net":
-            return random.uniform(0, 1, (samples, 784)), random.integers(0, 10, samples)
-        case _:
-            return random.uniform(0, 1, (samples, 64)), random.integers(0, 10, samples)
-
-
-def objective(model: netc.Model, data: Batch) -> float:
+def objective(model: netc.Model, data: Arrays) -> float:
     """The objective in training mode; the draws are the same until the next update."""
-    x, t = data
-    model.forward(x, training=True)
-    return model.backward(*(() if t is None else (t,)))
+    ports = model.manifest
+    model.forward(*(data[port.name] for port in ports.inputs), training=True)
+    return model.backward(*(data[port.name] for port in ports.targets))
 
 
 @pytest.mark.parametrize("samples", [1, 7, 32])
 @pytest.mark.parametrize("name", NAMES)
 def test_directional_derivatives(name: str, samples: int) -> None:
-    model = netc.compile(str(EXAMPLES / name), precision="f64", seed=5)
-    data = batch(name, samples)
+    file = str(EXAMPLES / name)
+    model = netc.compile(file, precision="f64", seed=5, defines=SMALLER.get(name))
+    data = random_batch(model.manifest, samples)
     random = np.random.default_rng(2)
     start = {k: np.array(v) + random.normal(0, 0.05, v.shape) for k, v in model.params.items()}
     directions = [{k: random.normal(0, 1, v.shape) for k, v in start.items()} for _ in range(3)]

@@ -40,8 +40,8 @@ BODIES = {
     "input x: [3]; output y = x < x < x": "syntax-error",
     "input x: [3]; state s = 0; s <- 1; s <- 2; output x": "assigned-twice",
     "input x: [3]; layer e = dense(4); output y = e(e(x))": "parameter-shape-conflict",
-    "input x: [3]; output y = conv(x, 3)": "not-supported",
-    "input x: [3]; output y = grad(sum(x^2), x)": "not-supported",
+    "input x: [3]; output y = grad(x^2, x)": "derivative-of-many",
+    "input x: [3]; output y = grad(sum(x^2), x^2)": "not-a-variable",
 }
 FILES = {
     "": "no-net",
@@ -111,7 +111,7 @@ def run(*arguments: str | Path, folder: Path) -> subprocess.CompletedProcess[str
         ("train xor.net --data xor.csv --out xor.csv/run", 1, "xor.csv` takes no run"),
         ("train xor.net --data xor.csv --set lr=1e30 --epochs 4 --out r", 0, "not a number"),
         ("doc exp", 0, "primitive exp(x)"),
-        ("doc", 0, "primitive: "),
+        ("doc", 0, "prelude/activations.net"),
     ],
 )
 def test_commands(tmp_path: Path, arguments: str, status: int, words: str) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import netc
+from netc.__main__ import main
 from tests.end_to_end.language import Array, Arrays
 
 NET = """
@@ -266,3 +267,171 @@ def test_one_step_is_its_three_parts(samples: int, precision: str) -> None:
     np.testing.assert_allclose(
         one.optimizer_state.flat, two.optimizer_state.flat, rtol=0, atol=tolerance
     )
+
+
+CLOCK = NET.replace("squared_error(b, t)", "squared_error(b, t) * (1 + step / steps)").replace(
+    "0.01 * l2", "0.01 * epoch / epochs * l2"
+)
+
+
+def test_the_clock_in_loss_and_penalty() -> None:
+    """`step`, `steps`, `epoch` and `epochs` are run-time numbers in the net as well."""
+    text = f"{CLOCK} train {{ optimizer = sgd(lr=0.05); batch = 8; epochs = 3; shuffle = false }}"
+    model = netc.compile(source=text, precision="f64")
+    before = {k: np.array(v) for k, v in model.params.items()}
+    model.fit(*data(), progress=False)
+
+    def update(name, w, g, memory, step, epoch, gradients):
+        decay = 0.02 * w if name.endswith("W") else 0.0
+        return w - 0.05 * ((g - decay) * (1 + step / STEPS) + decay * epoch / 3)
+
+    same(model, simulate(before, update, batch=8, epochs=3))
+
+
+MEASURED = NET.replace("penalty", "metric rmse = sqrt(sum((b - t)^2))\n  penalty")
+
+
+@pytest.mark.parametrize(
+    ("monitor", "name", "best"),
+    [
+        ("-rmse", "validation.rmse", np.argmin),
+        ("rmse", "validation.rmse", np.argmax),
+        ("-validation.rmse", "validation.rmse", np.argmin),
+        ("-training.rmse", "rmse", np.argmin),
+        ("training.loss", "loss", np.argmin),
+        ("objective", "validation.objective", np.argmin),
+    ],
+)
+def test_the_monitor_decides_which_epoch_is_kept(monitor: str, name: str, best) -> None:
+    text = (
+        f'{MEASURED} train {{ optimizer = sgd(lr=0.05 * epoch); monitor = "{monitor}"; '
+        "epochs = 9; batch = 8; restore_best = true }"
+    )
+    model = netc.compile(source=text, precision="f64")
+    x, t = data()
+    model.fit(x[:12], t[:12], validation=(x[12:], t[12:]), progress=False)
+    assert model.history.kept_epoch == 1 + best(model.history[name])
+    assert len(model.history) == 9
+
+
+SETTINGS = [
+    ("batch = 5", {"batch": 5}),
+    ("epochs = 4", {"epochs": 4}),
+    ("max_steps = 7", {"max_steps": 7}),
+    ("shuffle = false", {"shuffle": False}),
+    ('shuffle = "with_replacement"', {"shuffle": "with_replacement"}),
+    ("validation = 0.3", {"validation": 0.3}),
+    ("patience = 1; min_delta = 1e9; epochs = 9", {"patience": 1, "min_delta": 1e9, "epochs": 9}),
+    ("restore_best = true; epochs = 5", {"restore_best": True, "epochs": 5}),
+    ("stop_change = 1e9; epochs = 9", {"stop_change": 1e9, "epochs": 9}),
+    ("clip_norm = 0.3", {"clip_norm": 0.3}),
+    ("clip_value = 0.05", {"clip_value": 0.05}),
+    ("clip_value = 0.2; clip_norm = 0.3", {"clip_norm": 0.3, "clip_value": 0.2}),
+]
+
+
+@pytest.mark.parametrize(("text", "options"), SETTINGS, ids=[t for t, _ in SETTINGS])
+def test_every_setting_can_be_given_at_run_time(text: str, options: dict[str, object]) -> None:
+    """To the bit, and clipping too where the text has none; the next fit is the text's again."""
+    optimizer = "optimizer = momentum(lr=0.05)"
+    written, _ = trained(f"{optimizer}; {text}")
+    plain, _ = trained(optimizer)
+    given, _ = trained(optimizer, **options)
+    assert given.params.flat.tobytes() == written.params.flat.tobytes()
+    assert given.history["objective"] == written.history["objective"]
+    assert (given.params.flat != plain.params.flat).any() or "patience" in text
+    for model in (given, plain):
+        model.params.flat = np.linspace(-1, 1, model.params.flat.size)
+        model.optimizer_state.flat = np.zeros(model.optimizer_state.flat.size)
+        model.fit(*data(), progress=False, shuffle=False)
+    assert given.params.flat.tobytes() == plain.params.flat.tobytes()
+
+
+def test_clipping_switched_on_stays_with_a_saved_run(tmp_path) -> None:
+    model, _ = trained("optimizer = sgd(lr=0.1)")
+    parameters = model.params
+    model.switch_on(["clip_norm"])
+    model.scalars["clip_norm"] = 0.2
+    assert model.params is parameters
+    model.save(tmp_path / "run")
+    again = netc.load(tmp_path / "run")
+    for each in (model, again):
+        each.fit(*data(), progress=False)
+    assert again.scalars["clip_norm"] == 0.2
+    assert again.params.flat.tobytes() == model.params.flat.tobytes()
+    with pytest.raises(netc.UsageError, match="positive"):
+        model.fit(*data(), clip_value=0)
+
+
+@pytest.mark.parametrize("shuffle", ["true", "false", '"with_replacement"'])
+@pytest.mark.parametrize("stops", [(1,), (5,), (3, 7), (6, 8)])
+def test_a_run_goes_on_in_the_middle_of_an_epoch(tmp_path, shuffle: str, stops) -> None:
+    """Cut short and resumed, over files too: the bits of the run that was never stopped."""
+    text = NET.replace("|> dense(4)", "|> dropout(0.3) |> dense(4)") + (
+        "train { optimizer = adam(lr=0.02 * 0.9^epoch); batch = 8; epochs = 3; seed = 5; "
+        f"validation = 0.2; shuffle = {shuffle} }}"
+    )
+    whole = netc.compile(source=text)
+    whole.fit(*data(), progress=False)
+    model = netc.compile(source=text)
+    for i, stop in enumerate(stops):
+        model.fit(*data(), progress=False, resume=i > 0, epochs=3, max_steps=stop)
+        model.save(tmp_path / "run")
+        model = netc.load(tmp_path / "run")
+    model.fit(*data(), progress=False, resume=True, max_steps=10**6, epochs=3)
+    assert model.params.flat.tobytes() == whole.params.flat.tobytes()
+    assert model.optimizer_state.flat.tobytes() == whole.optimizer_state.flat.tobytes()
+    assert model.history["validation.loss"] == whole.history["validation.loss"]
+    np.testing.assert_allclose(model.history["loss"], whole.history["loss"], rtol=1e-6)
+    assert [r.steps for r in model.history.epochs] == [r.steps for r in whole.history.epochs]
+
+
+def test_parameters_are_assigned_by_name() -> None:
+    model = netc.compile(source=NET)
+    model.params["a.dense.b"] = [1, 2, 3, 4]
+    model.params["a.dense.b"] *= 2
+    np.testing.assert_array_equal(model.params["a.dense.b"], [2, 4, 6, 8])
+    assert model.params["a.dense.b"].dtype == np.float32
+    for wrong in ([1, 2, 3], 1.0, np.ones((4, 1)), ["a"] * 4, [1j] * 4):
+        with pytest.raises(netc.DataError, match=r"`a.dense.b` has shape \(4,\)"):
+            model.params["a.dense.b"] = wrong
+    with pytest.raises(KeyError, match=r"a\.dense\.b"):
+        model.params["a.dense.B"] = [1, 2, 3, 4]
+    np.testing.assert_array_equal(model.params["a.dense.b"], [2, 4, 6, 8])
+
+
+def test_seeds() -> None:
+    """The seed of the text, of `compile`, and one set between two fits."""
+    text = f"{NET} train {{ optimizer = sgd(); batch = 8; seed = 3 }}"
+    runs = [netc.compile(source=text, seed=seed) for seed in (None, 3, 4, 2**63 - 1)]
+    start = [m.params.flat.tobytes() for m in runs]
+    assert [start.index(s) for s in start] == [0, 0, 2, 3]
+    runs[1].seed = 9
+    for model in runs[:2]:
+        model.fit(*data(), progress=False)
+    assert runs[0].params.flat.tobytes() != runs[1].params.flat.tobytes()
+    for wrong in (-1, 2**63, 1.5, True, "1"):
+        with pytest.raises(netc.UsageError, match="`seed` must be a whole number"):
+            runs[0].seed = wrong
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "words"),
+    [
+        ("--set clip_norm=0.1 --json", 0, '"steps": 3'),
+        ("--set clip_norm=0", 2, "--set clip_norm: expected a positive number, found `0`"),
+        ("--set clip_nrm=1", 2, "did you mean `clip_norm`?"),
+        ("--set seed=3", 2, "the seed is `--seed N`"),
+        ("--set batch=1e30", 2, "`batch` must be a whole number of at least 1"),
+        ("--seed 9223372036854775808", 2, "`seed` must be a whole number from 0 to 2^63 - 1"),
+    ],
+)
+def test_numbers_on_the_command_line(tmp_path, capsys, arguments, status, words) -> None:
+    x, t = data()
+    np.savez(tmp_path / "d.npz", x=x, t=t)
+    (tmp_path / "a.net").write_text(f"{NET} train {{ optimizer = sgd(); batch = 8 }}")
+    given = ["train", tmp_path / "a.net", "--data", tmp_path / "d.npz", "--out", tmp_path / "r"]
+    assert main([*map(str, given), *arguments.split(), "--quiet"]) == status
+    assert words in "".join(capsys.readouterr())
+    if status == 0:
+        assert netc.load(tmp_path / "r").scalars["clip_norm"] == 0.1

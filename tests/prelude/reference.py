@@ -9,11 +9,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from tests.prelude.references.activations import ACTIVATIONS
+from tests.prelude.references.convolutions import CONVOLUTIONS
 from tests.prelude.references.initialisers import INITIALISERS
 from tests.prelude.references.layers import LAYERS
 from tests.prelude.references.losses import LOSSES
+from tests.prelude.references.normalisation import NORMALISATION
 from tests.prelude.references.optimizers import OPTIMIZERS
 from tests.prelude.references.penalties import PENALTIES
+from tests.prelude.references.pools import POOLS
 from tests.prelude.references.schedules import SCHEDULES
 
 if TYPE_CHECKING:
@@ -26,5 +29,8 @@ TABLES: Final[Mapping[str, Mapping[str, Any]]] = {
     "initialisers": INITIALISERS,
     "optimizers": OPTIMIZERS,
     "layers": LAYERS,
+    "convolutions": CONVOLUTIONS,
+    "normalisation": NORMALISATION,
+    "pools": POOLS,
     "schedules": SCHEDULES,
 }

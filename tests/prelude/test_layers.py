@@ -43,8 +43,6 @@ def short(unit: Net) -> dict[str, np.ndarray]:
 @pytest.mark.parametrize("case", CASES, ids=IDS)
 def test_inference(case: Layer) -> None:
     unit = network(case.chain, case.shape)
-    if "start=" in case.chain:
-        unit = replace(unit, parameters={k: np.float64(0.1) for k in unit.parameters})
     x = rows(case.shape)
     np.testing.assert_allclose(unit.output("z", x=x), case.value(short(unit), x), rtol=1e-12)
 
@@ -77,6 +75,8 @@ def test_training_gradient_by_the_parameters(case: Layer) -> None:
 
 
 def test_parameters_start_as_documented() -> None:
+    started = net("net T { input x: [5]; y = x |> prelu(start=0.1); output z = y }")
+    assert started.parameters["y.prelu.alpha"] == 0.1
     unit = net("net T { input x: [5]; y = x |> dense(3) |> prelu |> layer_norm; output z = y }")
     held = short(unit)
     assert (held["b"] == 0).all()
@@ -87,6 +87,26 @@ def test_parameters_start_as_documented() -> None:
     assert list(unit.parameters) == [
         *("y.dense.W", "y.dense.b", "y.prelu.alpha", "y.layer_norm.gamma", "y.layer_norm.beta")
     ]
+
+
+def test_all_biases_start_at_zero_and_lengths_at_one() -> None:
+    chain = "dense_last(3) |> weight_norm_dense(2) |> layer_norm"
+    unit = net(f"net T {{ input x: [5]; y = x |> {chain}; output z = y }}")
+    starts = {name: float(v.min()) for name, v in unit.parameters.items() if v.ndim == 1}
+    assert starts == {
+        "y.dense_last.b": 0,
+        "y.weight_norm_dense.g": 1,
+        "y.weight_norm_dense.b": 0,
+        "y.layer_norm.gamma": 1,
+        "y.layer_norm.beta": 0,
+    }
+
+
+def test_an_embedding_starts_as_a_standard_normal_table() -> None:
+    unit = net("net T { input t: class[100]; y = t |> embedding(100, 60); output z = y }")
+    (table,) = unit.parameters.values()
+    assert table.mean() == pytest.approx(0, abs=0.05)
+    assert table.std() == pytest.approx(1, abs=0.05)
 
 
 # -- random layers in training: moments over many samples, and independence -----------------------
@@ -135,6 +155,12 @@ def test_gaussian_noise_adds_its_standard_deviation() -> None:
     assert noise.mean() == pytest.approx(0, abs=0.02)
     assert noise.std() == pytest.approx(0.5, abs=0.01)
     assert abs(np.corrcoef(noise.T)[0, 1]) < 0.03
+
+
+def test_rates_by_default() -> None:
+    x = np.full((50, 3), 2.0)
+    for name, rate in (("dropout", 0.5), ("alpha_dropout", 0.1), ("gaussian_noise", 0.1)):
+        assert (drawn(name, x) == drawn(f"{name}({rate})", x)).all(), name
 
 
 def test_rrelu_draws_slopes_between_lo_and_hi() -> None:

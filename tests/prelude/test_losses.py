@@ -16,30 +16,18 @@ def network(call: str, p: str, t: str) -> Net:
     return net(f"net T {{ input p: {p} missing; target t: {t}; loss {call} }}")
 
 
-def size(text: str) -> tuple[int, ...]:
-    """The shape of `[2, 3]`, `class[4]` or `class[4][3]`."""
-    plain = text.removeprefix("class[4]") if text.startswith("class") else text
-    return tuple(int(n) for n in plain.strip("[]").split(",")) if plain else ()
-
-
-def draws(case: LossCase) -> tuple[np.ndarray, np.ndarray]:
-    random = np.random.default_rng(3)
-    p, t = case.draw
-    return p(random, (6, *size(case.p))), t(random, (6, *size(case.t)))
-
-
 @pytest.mark.parametrize("case", CASES, ids=IDS)
 def test_value(case: LossCase) -> None:
-    p, t = draws(case)
-    found = network(case.call, case.p, case.t).loss(p=p, t=t)
+    p, t = case.draws(4, 6)
+    found = network(*case.at(4)).loss(p=p, t=t)
     assert found.shape == (6,)
     np.testing.assert_allclose(found, case.value(p, t), rtol=1e-12, atol=1e-14)
 
 
 @pytest.mark.parametrize("case", CASES, ids=IDS)
 def test_gradient(case: LossCase) -> None:
-    p, t = draws(case)
-    unit = network(case.call, case.p, case.t)
+    p, t = case.draws(4, 6)
+    unit = network(*case.at(4))
     assert unit.values.loss is not None
     found = unit.gradient(unit.values.loss, "input", "p", p=p, t=t)
     expected = slope(lambda v: unit.loss(p=v, t=t), p)

@@ -12,7 +12,6 @@ from tests.prelude.references.activations import ACTIVATIONS, EXTREMES
 from tests.prelude.references.losses import LOSSES, LossCase
 from tests.prelude.references.optimizers import OPTIMIZERS, trajectory
 from tests.prelude.references.penalties import PENALTIES
-from tests.prelude.test_losses import draws
 from tests.prelude.test_optimizers import START, slopes
 
 Precision = str
@@ -55,9 +54,10 @@ def test_losses(precision: Precision) -> None:
     cases = [case for several in LOSSES.values() for case in several]
     ports, losses, values = "", "", {}
     for i, case in enumerate(cases):
-        ports += f"  input p{i}: {case.p}\n  input t{i}: {case.t}\n"
-        losses += f"  output l{i} = {renamed(case.call, i)}\n"
-        values |= dict(zip((f"p{i}", f"t{i}"), draws(case), strict=True))
+        call, p, t = case.at(4)
+        ports += f"  input p{i}: {p}\n  input t{i}: {t}\n"
+        losses += f"  output l{i} = {renamed(call, i)}\n"
+        values |= dict(zip((f"p{i}", f"t{i}"), case.draws(4, 6), strict=True))
     model = netc.compile(source=f"net T {{\n{ports}{losses}}}", precision=precision)
     found = model.forward(**values)
     for i, case in enumerate(cases):
@@ -71,7 +71,7 @@ def renamed(call: str, i: int) -> str:
 
 
 def reference(case: LossCase, precision: Precision) -> np.ndarray:
-    p, t = draws(case)
+    p, t = case.draws(4, 6)
     if precision == "f32":
         p, t = (a.astype(np.float32).astype(np.float64) for a in (p, t))
     return case.value(p, t)
@@ -94,7 +94,7 @@ def test_penalties(precision: Precision) -> None:
 def test_ten_steps(name: str) -> None:
     """The gradient of `w * x` for one sample is x, so any gradients can be fed."""
     text = f"""
-    net T {{ input x: [6]; param w: [6] = 0; loss sum(w * x) }}
+    net T {{ input x: [7]; param w: [7] = 0; loss sum(w * x) }}
     train {{ optimizer = {name}() }}
     """
     model = netc.compile(source=text, precision="f64")

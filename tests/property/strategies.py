@@ -24,6 +24,8 @@ from netc.compiler.ops.movement import (
 )
 from netc.compiler.ops.reduce import BatchReduce, Lift, Reduce, broadcast, lift, reduce_sum
 from netc.compiler.ops.source import Constant, Iota, Random, Source, Table, constant, source, table
+from netc.compiler.ops.unfold import Fold, unfold
+from netc.compiler.ops.window import Window
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -112,6 +114,22 @@ def moved(draw: Draw, pool: list[Node]) -> Node:
             return reverse(x, tuple(sorted(axes)))
 
 
+def windowed(draw: Draw, pool: list[Node]) -> Node:
+    """Windows as axes, reduced as a pool does, or summed back into elements."""
+    x = draw(st.sampled_from([n for n in pool if n.type.rank]))
+    shape, rank = x.type.shape, x.type.rank
+    axis, stride, dilation = (draw(st.integers(*b)) for b in ((0, rank - 1), (1, 3), (1, 2)))
+    before, after, size = (draw(st.integers(*b)) for b in ((0, 2), (0, 2), (1, 4)))
+    if axis < rank - 1 and draw(st.booleans()):
+        span = (shape[axis] - 1) * stride + dilation * (shape[-1] - 1) + 1
+        window = Window(max(span - before, 1), shape[-1], stride, dilation, before)
+        return make(Fold(((axis, window),)), x)
+    window = Window(shape[axis], size, stride, dilation, before, after)
+    unfolded = unfold(x, ((axis, window),), 0.0)
+    kind = draw(st.sampled_from([None, "sum", "max", "min"]))
+    return unfolded if kind is None else make(Reduce(kind, (rank,)), unfolded)
+
+
 def contracted(draw: Draw, pool: list[Node]) -> Node:
     """Letters shared where the sizes allow it."""
     a, b = draw(st.sampled_from(pool)), draw(st.sampled_from(pool))
@@ -164,7 +182,7 @@ def formula(draw: Draw, pool: list[Node]) -> Node:
             return e.power(x, draw(st.sampled_from([0, 1, 2, -1, 0.5])))
 
 
-OFTEN = (formula, unary, binary, moved)
+OFTEN = (formula, unary, binary, moved, windowed)
 GROWTH = (*OFTEN, *OFTEN, binary, choice, reduced, over_batch, lifted, contracted)
 
 

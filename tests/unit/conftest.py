@@ -60,7 +60,9 @@ class FakeProgram:
         )
         self.settings = settings or default_settings()
         source = SimpleNamespace(name="affine.net", text="net Affine { }\n")
-        self.model = SimpleNamespace(settings=self.settings, source=source)
+        self.model = SimpleNamespace(
+            settings=self.settings, source=source, imports=(), place="affine.net"
+        )
         self._alive = []
 
     def initial(self, seed):
@@ -73,6 +75,9 @@ class FakeProgram:
         values["optimizer", "h.W.v"] = np.zeros((N, K))
         values["optimizer", "h.b.v"] = np.zeros(K)
         return values
+
+    def over_data(self, data, samples):
+        return {}
 
     def native(self, name):
         inputs = ("x",) if name in ("infer", "forward", "update") else ("x", "t")
@@ -124,7 +129,8 @@ class FakeProgram:
         x, t = c.array(0, (samples, N)), c.targets(samples)
         for epoch in range(epochs):
             total, seen = np.zeros(3), 0
-            for start in range(0, samples, batch):
+            first = c.slot(Slot.FIRST) if epoch == 0 else 0
+            for start in range(first, samples, batch):
                 if progress[1] or (limit and progress[0] >= limit):
                     break
                 c.x, c.t = x[start : start + batch], t[start : start + batch]
@@ -138,11 +144,10 @@ class FakeProgram:
                 )
                 total += results * len(c.x)
                 seen += len(c.x)
+                history[epoch] = total / seen
                 progress[0] += 1
                 time.sleep(c.scalars[1])
-            if seen:
-                history[epoch] = total / seen
-            if seen < samples:
+            if first + seen < samples:
                 return
             progress[2] += 1
 

@@ -30,7 +30,7 @@ def _elu(z: Array, alpha: float) -> Array:
 
 @dataclass(frozen=True)
 class Activation:
-    """`call` of z; `kinks` are its points without a derivative."""
+    """`call` of z; `kinks` are its points without a first or second derivative."""
 
     call: str
     value: Callable[[Array], Array]
@@ -45,7 +45,7 @@ ACTIVATIONS: dict[str, tuple[Activation, ...]] = {
         Activation("leaky_relu(z, alpha=0.3)", lambda z: np.maximum(z, 0.3 * z), (0,)),
     ),
     "elu": (
-        Activation("elu(z)", lambda z: _elu(z, 1)),
+        Activation("elu(z)", lambda z: _elu(z, 1), (0,)),
         Activation("elu(z, alpha=0.5)", lambda z: _elu(z, 0.5), (0,)),
     ),
     "selu": (
@@ -58,7 +58,7 @@ ACTIVATIONS: dict[str, tuple[Activation, ...]] = {
     ),
     "hard_tanh": (Activation("hard_tanh(z)", lambda z: np.clip(z, -1, 1), (-1, 1)),),
     "softplus": (Activation("softplus(z)", lambda z: np.logaddexp(0, z)),),
-    "softsign": (Activation("softsign(z)", lambda z: z / (1 + np.abs(z))),),
+    "softsign": (Activation("softsign(z)", lambda z: z / (1 + np.abs(z)), (0,)),),
     "swish": (
         Activation("swish(z)", lambda z: z / (1 + np.exp(-z))),
         Activation("swish(z, beta=2)", lambda z: z / (1 + np.exp(-2 * z))),

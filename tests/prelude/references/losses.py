@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import log, pi
@@ -10,32 +11,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
-Draw = Callable[[np.random.Generator, tuple[int, ...]], Array]
+Draw = Callable[[np.random.Generator, tuple[int, ...], int], Array]
+"""A random array of a shape; the number of classes is for labels."""
 
 
-def _normal(random: np.random.Generator, shape: tuple[int, ...]) -> Array:
+def _normal(random: np.random.Generator, shape: tuple[int, ...], classes: int) -> Array:
     return random.normal(0, 1.5, shape)
 
 
-def _probability(random: np.random.Generator, shape: tuple[int, ...]) -> Array:
+def _probability(random: np.random.Generator, shape: tuple[int, ...], classes: int) -> Array:
     return random.uniform(0.05, 0.95, shape)
 
 
-def _bits(random: np.random.Generator, shape: tuple[int, ...]) -> Array:
+def _bits(random: np.random.Generator, shape: tuple[int, ...], classes: int) -> Array:
     return random.integers(0, 2, shape).astype(np.float64)
 
 
-def _signs(random: np.random.Generator, shape: tuple[int, ...]) -> Array:
-    return 2 * _bits(random, shape) - 1
+def _signs(random: np.random.Generator, shape: tuple[int, ...], classes: int) -> Array:
+    return 2 * _bits(random, shape, classes) - 1
 
 
-def _distribution(random: np.random.Generator, shape: tuple[int, ...]) -> Array:
+def _distribution(random: np.random.Generator, shape: tuple[int, ...], classes: int) -> Array:
     weights = random.uniform(0.1, 1, shape)
     return weights / weights.sum(-1, keepdims=True)
 
 
-def _label(random: np.random.Generator, shape: tuple[int, ...]) -> Array:
-    return random.integers(0, 4, shape).astype(np.float64)
+def _label(random: np.random.Generator, shape: tuple[int, ...], classes: int) -> Array:
+    return random.integers(0, classes, shape).astype(np.float64)
 
 
 def _softmax(z: Array) -> Array:
@@ -45,13 +47,32 @@ def _softmax(z: Array) -> Array:
 
 @dataclass(frozen=True)
 class LossCase:
-    """`call` of the input p and the target t, with the text of their types and a draw of each."""
+    """`call` of p and t, with the text of their types and a draw of each; n is the last axis."""
 
     call: str
     value: Callable[[Array, Array], Array]
     draw: tuple[Draw, Draw] = (_normal, _normal)
-    p: str = "[4]"
-    t: str = "[4]"
+    p: str = "[n]"
+    t: str = "[n]"
+
+    def at(self, n: int) -> tuple[str, str, str]:
+        """The call, and the types of p and t, with the last axis of size n."""
+        call, p, t = (re.sub(r"\bn\b", str(n), text) for text in (self.call, self.p, self.t))
+        return call, p, t
+
+    def draws(self, n: int, rows: int, seed: int = 3) -> tuple[Array, Array]:
+        """Values of p and t for some samples."""
+        random = np.random.default_rng(seed)
+        _, *types = self.at(n)
+        shapes = [(rows, *_shape(text)) for text in types]
+        p, t = (d(random, s, n) for d, s in zip(self.draw, shapes, strict=True))
+        return p, t
+
+
+def _shape(text: str) -> tuple[int, ...]:
+    """The shape of `[2, 3]`, `class[4]` or `class[4][3]`."""
+    plain = re.sub(r"^class\[\d+\]", "", text)
+    return tuple(int(n) for n in plain.strip("[]").split(",")) if plain else ()
 
 
 def _pick(z: Array, label: Array) -> Array:
@@ -62,8 +83,17 @@ def _rows(x: Array) -> Array:
     return x.reshape(len(x), -1).sum(1)
 
 
+def _means(x: Array) -> Array:
+    return x.reshape(len(x), -1).mean(1)
+
+
 def _huber(r: Array, delta: float) -> Array:
     return np.where(np.abs(r) <= delta, r**2 / 2, delta * np.abs(r) - delta**2 / 2)
+
+
+def _huber_norm(r: Array, delta: float) -> Array:
+    length = np.sqrt(_rows(r**2))
+    return np.where(length <= delta, length**2 / (2 * delta), length - delta / 2)
 
 
 def _bce(p: Array, t: Array) -> Array:
@@ -77,32 +107,61 @@ def _cosine(a: Array, b: Array) -> Array:
 LOSSES: dict[str, tuple[LossCase, ...]] = {
     "squared_error": (
         LossCase("squared_error(p, t)", lambda p, t: _rows((p - t) ** 2)),
-        LossCase("squared_error(p, t)", lambda p, t: _rows((p - t) ** 2), p="[2, 3]", t="[2, 3]"),
+        LossCase("squared_error(p, t)", lambda p, t: _rows((p - t) ** 2), p="[2, n]", t="[2, n]"),
     ),
     "half_squared_error": (
         LossCase("half_squared_error(p, t)", lambda p, t: _rows((p - t) ** 2) / 2),
     ),
     "mean_squared_error": (
-        LossCase("mean_squared_error(p, t)", lambda p, t: _rows((p - t) ** 2) / 4),
+        LossCase("mean_squared_error(p, t)", lambda p, t: _means((p - t) ** 2)),
+    ),
+    "mean_absolute_error": (
+        LossCase("mean_absolute_error(p, t)", lambda p, t: _means(np.abs(p - t))),
     ),
     "absolute_error": (LossCase("absolute_error(p, t)", lambda p, t: _rows(np.abs(p - t))),),
     "huber": (
         LossCase("huber(p, t)", lambda p, t: _rows(_huber(p - t, 1))),
         LossCase("huber(p, t, delta=0.3)", lambda p, t: _rows(_huber(p - t, 0.3))),
     ),
+    "huber_norm": (
+        LossCase("huber_norm(p, t)", lambda p, t: _huber_norm(p - t, 1)),
+        LossCase("huber_norm(p, t, delta=9)", lambda p, t: _huber_norm(p - t, 9)),
+        LossCase(
+            "huber_norm(p, t, delta=4)",
+            lambda p, t: _huber_norm(p - t, 4),
+            p="[2, n]",
+            t="[2, n]",
+        ),
+    ),
+    "entropy": (
+        LossCase(
+            "entropy(p) + entropy(t)",
+            lambda p, t: -_rows(p * np.log(p)) - _rows(t * np.log(t)),
+            (_distribution, _distribution),
+        ),
+    ),
+    "zero_one": (
+        LossCase("zero_one(p, t)", lambda p, t: _rows((p != t) * 1.0), (_bits, _bits)),
+        LossCase(
+            "zero_one(argmax(p), t)",
+            lambda p, t: 1.0 - (p.argmax(-1) == t),
+            (_normal, _label),
+            t="class[n]",
+        ),
+    ),
     "cross_entropy": (
         LossCase(
             "cross_entropy(p, t)",
             lambda p, t: -np.log(_pick(_softmax(p), t)),
             (_normal, _label),
-            t="class[4]",
+            t="class[n]",
         ),
         LossCase(
             "cross_entropy(p, t)",
             lambda p, t: _rows(-np.log(_pick(_softmax(p), t))),
             (_normal, _label),
-            p="[3, 4]",
-            t="class[4][3]",
+            p="[3, n]",
+            t="class[n][3]",
         ),
     ),
     "nll": (
@@ -110,14 +169,14 @@ LOSSES: dict[str, tuple[LossCase, ...]] = {
             "nll(p, t)",
             lambda p, t: -np.log(_pick(p, t)),
             (_distribution, _label),
-            t="class[4]",
+            t="class[n]",
         ),
         LossCase(
             "nll(p, t)",
             lambda p, t: _rows(-np.log(_pick(p, t))),
             (_distribution, _label),
-            p="[3, 4]",
-            t="class[4][3]",
+            p="[3, n]",
+            t="class[n][3]",
         ),
     ),
     "categorical_cross_entropy": (
@@ -152,7 +211,7 @@ LOSSES: dict[str, tuple[LossCase, ...]] = {
     "perceptron_criterion": (
         LossCase(
             "perceptron_criterion(p, t)",
-            lambda p, t: _rows(-t * p * (np.sign(p) != t)),
+            lambda p, t: _rows(np.where(t * p < 0, -t * p, 0)),
             (_normal, _signs),
         ),
     ),
@@ -180,13 +239,13 @@ LOSSES: dict[str, tuple[LossCase, ...]] = {
         ),
     ),
     "one_hot": (
-        LossCase("sum(one_hot(t, 4) * p)", _pick, (_normal, _label), t="class[4]"),
+        LossCase("sum(one_hot(t, n) * p)", _pick, (_normal, _label), t="class[n]"),
         LossCase(
-            "sum(one_hot(t, 4) * p)",
+            "sum(one_hot(t, n) * p)",
             lambda p, t: _rows(_pick(p, t)),
             (_normal, _label),
-            p="[3, 4]",
-            t="class[4][3]",
+            p="[3, n]",
+            t="class[n][3]",
         ),
     ),
     "cosine_distance": (LossCase("cosine_distance(p, t)", _cosine),),
@@ -220,6 +279,7 @@ LOSS_POINTS: tuple[LossPoint, ...] = (
     LossPoint(_BCE, (0, 1), (0, 1), 0, (1, -1)),
     LossPoint(_BCE, (1e-44,), (1,), 100, (0,)),
     LossPoint(_BCE, (0, 1), (1, 0), 200, (0, 0)),
+    LossPoint(_BCE, (float(np.exp(-100.5)),), (1,), 100, (0,)),
     LossPoint("logistic(p, t)", (1e4, -1e4), (1, -1), 0, (0, 0)),
     LossPoint("logistic(p, t)", (1e4, -1e4), (-1, 1), 2e4, (1, -1)),
     LossPoint("logistic(p, t)", (0,), (1,), log(2), (-0.5,)),
@@ -228,8 +288,16 @@ LOSS_POINTS: tuple[LossPoint, ...] = (
     LossPoint("kl_divergence(t, p)", (0, 1), (0, 1), 0, (0, -1)),
     LossPoint("cosine_distance(p, t)", (0, 0), (1, 2), 1, None),
     LossPoint("cosine_distance(p, t)", (1e4, 0), (1e4, 0), 0, (0, 0)),
+    LossPoint("cosine_distance(p, t)", (1e-9, 0), (1, 0), 0.9, (-1e8, 0)),
+    LossPoint("cosine_distance(p, t)", (1, 0), (1e-9, 0), 0.9, (0, 0)),
     LossPoint("absolute_error(p, t)", (1, 2), (1, 1), 1, (0, 1)),
     LossPoint("huber(p, t)", (1e4, 1), (0, 0), 1e4 - 0.5 + 0.5, (1, 1)),
+    LossPoint("huber_norm(p, t)", (0, 0), (0, 0), 0, (0, 0)),
+    LossPoint("huber_norm(p, t)", (3e4, 0), (0, 4e4), 5e4 - 0.5, (0.6, -0.8)),
+    LossPoint("huber_norm(p, t, delta=5)", (3, 0), (0, 4), 2.5, (0.6, -0.8)),
+    LossPoint("entropy(p) + 0 * t[0]", (0, 1), (0, 0), 0, (0, -1)),
+    LossPoint("zero_one(p, t)", (0, 2), (0, 1), 1, (0, 0)),
+    LossPoint("mean_absolute_error(p, t)", (1, 2), (1, 1), 0.5, (0, 0.5)),
     LossPoint("hinge(p, t)", (1, 0), (1, 1), 1, (0, -1)),
     LossPoint("perceptron_criterion(p, t)", (0, 2), (1, -1), 2, (0, 1)),
 )

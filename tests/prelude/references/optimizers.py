@@ -30,6 +30,11 @@ def _momentum(s: Slots, g: Array, step: int) -> Array:
     return s.values["v"]
 
 
+def _averaged_momentum(s: Slots, g: Array, step: int) -> Array:
+    s.values["m"] = 0.9 * s.get("m", 0, g) + 0.1 * g
+    return -0.01 * s.values["m"]
+
+
 def _nesterov(s: Slots, g: Array, step: int) -> Array:
     return 0.9 * _momentum(s, g, step) - 0.01 * g
 
@@ -62,6 +67,11 @@ def _adam(s: Slots, g: Array, step: int) -> Array:
     return -1e-3 * m / (1 - 0.9**step) / root
 
 
+def _adam_uncorrected(s: Slots, g: Array, step: int) -> Array:
+    m, _ = _moments(s, g, step)
+    return -1e-3 * m / (np.sqrt(s.values["v"]) + 1e-8)
+
+
 def _nadam(s: Slots, g: Array, step: int) -> Array:
     m, root = _moments(s, g, step)
     ahead = 0.9 * m / (1 - 0.9 ** (step + 1)) + 0.1 * g / (1 - 0.9**step)
@@ -73,6 +83,19 @@ def _rprop(s: Slots, g: Array, step: int) -> Array:
     eta = np.where(g * old > 0, 1.2 * eta, np.where(g * old < 0, 0.5 * eta, eta))
     s.values.update(g=g, eta=np.clip(eta, 1e-6, 50))
     return -s.values["eta"] * np.sign(g)
+
+
+def _rprop_backtracking(s: Slots, g: Array, step: int) -> Array:
+    move = np.empty_like(g)
+    signs, eta, last = s.get("g", 0, g), s.get("eta", 0.01, g), s.get("move", 0, g)
+    for i in range(g.size):
+        if g[i] * signs[i] < 0:
+            eta[i], move[i], signs[i] = max(eta[i] * 0.5, 1e-6), -last[i], 0
+        else:
+            eta[i] = min(eta[i] * 1.2, 50) if g[i] * signs[i] > 0 else eta[i]
+            move[i], signs[i] = -eta[i] * np.sign(g[i]), np.sign(g[i])
+    s.values["move"] = move
+    return move
 
 
 def _quickprop(s: Slots, g: Array, step: int) -> Array:
@@ -105,14 +128,17 @@ def _delta_bar_delta(s: Slots, g: Array, step: int) -> Array:
 OPTIMIZERS: dict[str, Rule] = {
     "sgd": lambda s, g, step: -0.01 * g,
     "momentum": _momentum,
+    "averaged_momentum": _averaged_momentum,
     "nesterov": _nesterov,
     "adagrad": _adagrad,
     "adadelta": _adadelta,
     "rmsprop": _rmsprop,
     "adam": _adam,
+    "adam_uncorrected": _adam_uncorrected,
     "adamw": _adam,  # the decay, 1e-3 * 0.01 of w, is added by `trajectory`
     "nadam": _nadam,
     "rprop": _rprop,
+    "rprop_backtracking": _rprop_backtracking,
     "quickprop": _quickprop,
     "delta_delta": _delta_delta,
     "delta_bar_delta": _delta_bar_delta,

@@ -12,6 +12,16 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
+
+def _mixture(
+    w: Array, mu: tuple[float, ...], sigma: tuple[float, ...], share: tuple[float, ...]
+) -> float:
+    density = np.zeros_like(w)
+    for m, s, a in zip(mu, sigma, share, strict=True):
+        density += a / (np.sqrt(2 * np.pi) * s) * np.exp(-((w - m) ** 2) / (2 * s**2))
+    return float(-np.log(density).sum())
+
+
 PENALTIES: dict[str, tuple[tuple[str, Callable[[Array], float]], ...]] = {
     "l1": (("l1(w)", lambda w: float(np.abs(w).sum())),),
     "l2": (("l2(w)", lambda w: float(w @ w)),),
@@ -24,4 +34,12 @@ PENALTIES: dict[str, tuple[tuple[str, Callable[[Array], float]], ...]] = {
         ("weight_elimination(w, w0=2)", lambda w: float((1 / (1 + 4 / w**2)).sum())),
     ),
     "cauchy": (("cauchy(w)", lambda w: float(np.log(1 + w @ w))),),
+    "cauchy_each": (("cauchy_each(w)", lambda w: float(np.log(1 + w**2).sum())),),
+    "soft_weight_sharing": (
+        (
+            "soft_weight_sharing(w, [-1, 0.2], [0.5, 2], [0.3, 0.7])",
+            lambda w: _mixture(w, (-1, 0.2), (0.5, 2), (0.3, 0.7)),
+        ),
+        ("soft_weight_sharing(w, [0], [1], [1])", lambda w: _mixture(w, (0,), (1,), (1,))),
+    ),
 }

@@ -18,12 +18,24 @@ def _one_cycle(step: float, steps: float) -> float:
     return float(np.interp(step, knots, [0.1, 1, 0.1, 1e-3]))
 
 
+def _short_tail(step: float, steps: float) -> float:
+    turn = 0.99 * steps
+    return float(np.interp(step, [0, turn / 2, turn, turn + 1], [0.1, 1, 0.1, 0.02]))
+
+
 SCHEDULES: dict[str, tuple[tuple[str, Callable[[Clock], float]], ...]] = {
     "linear_decay": (
         ("linear_decay()", lambda c: 1 - 0.99 * min(c[0] / c[2], 1)),
         (
             "linear_decay(0.5, over=4, t=epoch)",
             lambda c: float(np.interp(c[1], [0, 4], [1, 0.5])),
+        ),
+    ),
+    "cosine_decay": (
+        ("cosine_decay()", lambda c: np.cos(np.pi * min(c[0] / c[2], 1) / 2) ** 2),
+        (
+            "cosine_decay(0.1, over=5, t=epoch)",
+            lambda c: 0.1 + 0.9 * np.cos(np.pi * min(c[1] / 5, 1) / 2) ** 2,
         ),
     ),
     "inverse_time": (("inverse_time(0.5)", lambda c: 1 / (1 + 0.5 * c[1])),),
@@ -51,6 +63,11 @@ SCHEDULES: dict[str, tuple[tuple[str, Callable[[Clock], float]], ...]] = {
                 np.interp(c[0] / c[2], [0, 0.2, 0.4, 0.6, 0.8, 1], [0.1, 1, 0.1, 1, 0.1, 1e-3])
             ),
         ),
+        # the last leg is at least one step long
+        ("one_cycle(tail=0.01, last=0.02)", lambda c: _short_tail(c[0], c[2])),
     ),
-    "range_test": (("range_test(1.1)", lambda c: 1e-6 * 1.1 ** (c[0] - 1)),),
+    "range_test": (
+        ("range_test()", lambda c: 1e-6 * 1.05 ** (c[0] - 1)),
+        ("range_test(1.1, start=1e-4)", lambda c: 1e-4 * 1.1 ** (c[0] - 1)),
+    ),
 }

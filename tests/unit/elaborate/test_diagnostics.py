@@ -6,7 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from netc.compiler.elaborate import name_mistakes, net_mistakes, shape_mistakes
+from netc.compiler.elaborate import (
+    derivative_mistakes,
+    import_mistakes,
+    name_mistakes,
+    net_mistakes,
+    shape_mistakes,
+    window_mistakes,
+)
 from netc.compiler.elaborate.program import elaborate
 from netc.grammar.diagnostics import CompileError, Diagnostic
 from netc.grammar.parser import parse
@@ -20,7 +27,14 @@ UNREACHED = {
 
 
 def kinds():
-    for module in (name_mistakes, shape_mistakes, net_mistakes):
+    for module in (
+        derivative_mistakes,
+        import_mistakes,
+        name_mistakes,
+        shape_mistakes,
+        net_mistakes,
+        window_mistakes,
+    ):
         for _, kind in inspect.getmembers(module, inspect.isclass):
             if issubclass(kind, Diagnostic) and kind is not Diagnostic:
                 yield kind

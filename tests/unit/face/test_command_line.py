@@ -24,7 +24,7 @@ def place(tmp_path, monkeypatch, samples, fake_program):
     np.savez(tmp_path / "d.npz", x=x, t=t)
     made = []
 
-    def program_of(source, defines, precision):
+    def program_of(source, defines, precision, library):
         made.append(fake_program(precision=precision))
         made[-1].model.source = source
         return made[-1]
@@ -208,7 +208,7 @@ def test_predict_failing_leaves_the_old_file(place, capsys, monkeypatch):
 
 
 def test_tables_keep_their_labels_through_the_run(place, capsys, fake_program, monkeypatch):
-    def program_of(source, defines, precision):
+    def program_of(source, defines, precision, library):
         program = fake_program(precision, target=PortSpec("t", (), "class", 2))
         program.model.source = source
         return program

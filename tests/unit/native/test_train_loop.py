@@ -40,12 +40,12 @@ class Trainer:
         self.x = rng.normal(size=(SAMPLES, 6)).astype(dtype)
         self.t = rng.integers(0, 3, SAMPLES).astype(dtype)
 
-    def train(self, epochs=1, shuffle=SHUFFLED, max_steps=0, stop=0, batch=BATCH):
+    def train(self, epochs=1, shuffle=SHUFFLED, max_steps=0, stop=0, batch=BATCH, first=0):
         self.progress = np.array([0, stop, 0])
         self.order = np.full(SAMPLES, -1)
         self.history = np.full((epochs, len(self.executable.manifest.results)), np.nan)
         run = TrainingRun(SAMPLES, batch, shuffle, epochs, max_steps,
-                          self.order, self.progress, self.history)  # fmt: skip
+                          self.order, self.progress, self.history, first)  # fmt: skip
         self.executable.train(run, self.addresses(self.x, self.t))
         return self
 
@@ -141,6 +141,23 @@ def test_the_step_limit_is_exact(limit):
     assert np.all(np.isnan(limited.history[finished:]))
     if limit == 1:
         np.testing.assert_allclose(limited.history[0], last, rtol=1e-15)
+
+
+@pytest.mark.parametrize("shuffle", [TEXT, SHUFFLED, REPLACED])
+@pytest.mark.parametrize("done", [1, 3, STEPS - 1])
+def test_an_epoch_begun_is_finished(shuffle, done):
+    """The samples before `first` are left out, of the first epoch only."""
+    whole = Trainer().train(epochs=2, shuffle=shuffle)
+    parts = Trainer().train(shuffle=shuffle, max_steps=done)
+    beginning = parts.history[0].copy()
+    parts.executable.counters.step += done
+    parts.train(epochs=2, shuffle=shuffle, first=done * BATCH)
+    assert parts.progress.tolist() == [2 * STEPS - done, 0, 2]
+    assert_same(parts.values(), whole.values())
+    share = done * BATCH / SAMPLES
+    means = share * beginning + (1 - share) * parts.history[0]
+    np.testing.assert_allclose(means, whole.history[0], rtol=1e-13)
+    np.testing.assert_array_equal(parts.history[1], whole.history[1])
 
 
 def test_a_stop_request_ends_before_the_next_step():

@@ -11,13 +11,15 @@ from netc.compiler.ir.interpret import evaluate
 from netc.compiler.ir.op import Environment
 from netc.compiler.ops import elementwise as e
 from netc.compiler.ops.contract import Contract
+from netc.compiler.ops.custom import Custom, placeholder
 from netc.compiler.ops.elementwise import absorb, add, div, exp, log, mul, neg, power, sub, where
 from netc.compiler.ops.movement import concat, reshape, reverse, slice_, transpose
 from netc.compiler.ops.reduce import BatchReduce, Lift, Reduce, broadcast, lift, reduce_sum
 from netc.compiler.ops.source import Constant, Iota, constant, source
 from netc.compiler.passes.expand import expand
 from netc.compiler.passes.fold import fold
-from netc.compiler.passes.pipeline import PASSES, run
+from netc.compiler.passes.pipeline import BEFORE_DERIVATIVES, PASSES, run
+from netc.compiler.passes.release import release
 from netc.compiler.passes.simplify import simplify
 from netc.compiler.passes.stabilise import stabilise
 
@@ -25,8 +27,12 @@ X = source("input", "x", (3,), True, "f32")
 Y = source("input", "y", (3, 4), True, "f32")
 V = source("parameter", "v", (3,), False, "f32")
 W = source("parameter", "w", (3, 4), False, "f32")
+CUBE = source("input", "cube", (2, 3, 4), True, "f32")
 U = source("parameter", "u", (4,), False, "f32")
 B = source("scalar", "batch_size", (), False, "f32")
+
+
+Y_SUM = reduce_sum(Y, (1,))
 
 
 def c(value: float, *shape: int) -> Node:
@@ -83,7 +89,6 @@ SIMPLER = {
     "where not": (where(make(e.Not(), V), X, V), where(V, V, X)),
     "absorb 0": (absorb(c(0, 3), X), lift(c(0, 3))),
     "absorb constant": (absorb(X, 3), mul(X, 3)),
-    "stop gradient": (make(e.StopGradient(), X), X),
     "reshape reshape": (reshape(reshape(Y, (12,)), (4, 3)), reshape(Y, (4, 3))),
     "reshape back": (reshape(reshape(Y, (12,)), (3, 4)), Y),
     "transpose back": (transpose(transpose(Y, (1, 0)), (1, 0)), Y),
@@ -112,6 +117,16 @@ SIMPLER = {
     "sum of broadcast": (reduce_sum(rows(X), (1,)), mul(X, 4)),
     "max of broadcast": (make(Reduce("max", (1,)), rows(X)), X),
     "batch sum of lift": (batch_sum(lift(V)), mul(V, broadcast(B, (3,), ()))),
+    "sum of reshaped axes": (reduce_sum(reshape(CUBE, (2, 12)), (1,)), reduce_sum(CUBE, (1, 2))),
+    "max of some reshaped axes": (
+        make(Reduce("max", (0,)), reshape(CUBE, (6, 4))),
+        make(Reduce("max", (0, 1)), CUBE),
+    ),
+    "sum of joined and cut axes": (
+        reduce_sum(reshape(CUBE, (3, 8)), (0,)),
+        reduce_sum(reshape(CUBE, (3, 8)), (0,)),
+    ),
+    "sum after a batch sum": (reduce_sum(batch_sum(Y), (1,)), batch_sum(reduce_sum(Y, (1,)))),
     "batch max of lift": (make(BatchReduce("max"), lift(V)), V),
     "batch sum of contraction": (
         batch_sum(make(Contract("i,ij->j"), X, Y)),
@@ -254,6 +269,18 @@ def test_observers_see_every_pass():
     result = run(graph, [lambda step, before, after, seconds: seen.append(step.name)])
     assert seen == [step.name for step in PASSES]
     assert result.roots == (X,)
+
+
+def test_what_derivatives_read_stays_until_they_are_formed():
+    """A stopped gradient or a rule that vanishes earlier changes what the net learns."""
+    g = placeholder("g", X.type)
+    stopped = make(e.StopGradient(), X)
+    ruled = make(Custom(), make(e.Sign(), X), g, X, mul(g, Y_SUM))
+    both = add(stopped, ruled)
+    before = run(Graph("f", (Output("output", "y", both),)), passes=BEFORE_DERIVATIVES)
+    assert before.roots == (both,)
+    assert after(release, both) is add(X, make(e.Sign(), X))
+    assert after(run, both) is add(X, make(e.Sign(), X))
 
 
 def test_lift_of_lift_is_refused():

@@ -16,8 +16,11 @@ from netc.compiler.loops.loops import (
     Bind,
     Count,
     For,
+    Guard,
     Load,
     LoadRows,
+    Place,
+    Places,
     Quotient,
     Rows,
     Store,
@@ -118,11 +121,17 @@ class Walk:
                     whole = (low // divisor, high // divisor)
                     rest = (0, min(high, divisor - 1))
                     self.ranges[name] = rest if remainder else whole
+                case Guard(_, clamped, _, length):
+                    self.ranges[clamped] = (0, length - 1)
                 case TransposeTile(source, index, step, valid, target, target_index, stride):
                     for i in range(valid):
                         self.touch(source, index + i * step, self.lanes, write=False)
                     for i in range(self.lanes):
                         self.touch(target, target_index + i * stride, self.lanes, write=True)
+                case Place(name, _, limit):
+                    self.ranges[name] = (0, limit - 1)
+                case Places(name, _, limit, step, apart):
+                    self.ranges[name] = (0, (limit - 1) * step + apart * (self.lanes - 1))
                 case Rows(name, _):
                     self.ranges[name] = (0, self.batch - 1)
                 case LoadRows(_, buffer, rows, size, element):
@@ -335,6 +344,9 @@ class _Trace:
                 self.integers[name] = self.count(count)
             case Quotient(name, index, divisor, remainder):
                 self.integers[name] = divmod(self.index(index), divisor)[remainder]
+            case Guard(_, clamped, index, length):
+                at = self.index(index)
+                self.integers[clamped] = at if 0 <= at < length else 0
             case Load() | Store() if (buffer := self.buffer(statement)) in self.both:
                 start = self.index(statement.index)
                 width = self.walk.lanes if statement.wide else 1

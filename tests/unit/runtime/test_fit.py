@@ -134,6 +134,92 @@ def test_an_interrupt_between_epochs_is_not_lost(bench):
     assert bench.fit(epochs=300, validation=bench.data).interrupted
 
 
+def state_of(bench):
+    e = bench.executable
+    blocks = (e.parameters.memory, e.states.memory, e.optimizer.memory)
+    return [b.tobytes() for b in blocks] + [e.counters.step]
+
+
+@pytest.mark.parametrize("stops", [(4,), (1, 2), (3,), (4, 5, 8), (7,)])
+@pytest.mark.parametrize("by_epoch", [False, True])
+def test_a_run_cut_short_goes_on_in_the_middle_of_its_epoch(
+    bench, program, samples, stops, by_epoch
+):
+    """The same steps, epochs and history as without a stop; an epoch has 3 steps here."""
+    extra = {"stop_change": 0.0} if by_epoch else {}
+    whole = bench.fit(epochs=3, **extra)
+    seen, expected = list(program.steps_seen), state_of(bench)
+    program.steps_seen.clear()
+    other = Bench(program, samples)
+    history = None
+    for stop in stops:
+        history = other.fit(epochs=3, max_steps=stop, history=history, **extra)
+        assert history.epochs[-1].steps == stop
+        assert history.epochs[-1].epoch == -(-stop // 3)
+    history = other.fit(epochs=3, history=history, **extra)
+    assert program.steps_seen == seen
+    assert state_of(other) == expected
+    assert [(r.epoch, r.steps, r.samples) for r in history.epochs] == [
+        (r.epoch, r.steps, r.samples) for r in whole.epochs
+    ]
+    for name in ("objective", "loss", "error"):
+        assert history[name] == pytest.approx(whole[name], rel=1e-6)
+
+
+def test_an_interrupted_epoch_is_not_done(bench):
+    class Interrupting(Silent):
+        def steps(self, done, epoch, values):
+            if done > 3:
+                os.kill(os.getpid(), signal.SIGINT)
+
+    bench.executable.scalars["pause"] = 0.06
+    history = bench.fit(epochs=3, reporter=Interrupting())
+    last = history.epochs[-1]
+    assert history.interrupted
+    assert (last.epoch, last.samples) == (last.steps // 3 + 1, last.steps % 3 * 8)
+    again = History.from_json(history.as_json())
+    history = bench.fit(epochs=3, history=again)
+    assert [(r.epoch, r.steps, r.samples) for r in history.epochs] == [
+        *((1, 3, None), (2, 6, None), (3, 9, None))
+    ]
+    assert bench.program.steps_seen == [(i + 1, i // 3 + 1) for i in range(9)]
+
+
+def test_an_epoch_cut_short_is_left_when_its_values_are(bench):
+    """After `restore_best` the model is that of an earlier epoch."""
+    bench.executable.scalars["lr"] = 1.5  # diverges
+    history = bench.fit(epochs=50, max_steps=10, restore_best=True)
+    assert history.kept_epoch < history.epochs[-1].epoch == 4
+    again = bench.fit(epochs=5, history=history)
+    assert [r.epoch for r in again.epochs] == [1, 2, 3, 4, 5]
+    assert again.epochs[-2].samples is not None
+    assert again.kept_epoch is None
+
+
+def test_values_are_reported_before_the_first_epoch_ends(bench):
+    class Watching(Silent):
+        seen = ()
+
+        def steps(self, done, epoch, values):
+            self.seen += ((done, epoch, dict(values)),)
+
+    bench.executable.scalars["pause"] = 0.12
+    watching = Watching()
+    history = bench.fit(epochs=2, reporter=watching)
+    done, epoch, values = watching.seen[0]
+    assert (done, epoch) == (1, 1)
+    assert set(values) == {"objective", "loss", "error"}
+    assert 0 < values["loss"] != history["loss"][0]
+    assert {e for _, e, _ in watching.seen} == {1, 2}
+
+
+def test_results_that_are_all_nan_are_recorded(bench):
+    bench.executable.scalars["lr"] = float("nan")
+    history = bench.fit(epochs=2, max_steps=4, patience=9)
+    assert [r.steps for r in history.epochs] == [3, 4]
+    assert math.isnan(history["loss"][1])
+
+
 def test_epochs_are_reported_while_the_native_loop_runs(bench):
     class Watching(Silent):
         seen = ()
@@ -154,7 +240,7 @@ def test_epochs_are_reported_while_the_native_loop_runs(bench):
 
 def test_a_failing_reporter_leaves_no_native_call_behind(bench):
     class Broken(Silent):
-        def steps(self, done):
+        def steps(self, done, epoch, values):
             raise BrokenPipeError
 
     bench.executable.scalars["pause"] = 0.01
