@@ -23,13 +23,13 @@ from tests.end_to_end.data import (
 
 NAMES = sorted(path.name for path in EXAMPLES.glob("*.net"))
 MNIST_SCORES = (
-    ("mnist_mlp.net", 2, "accuracy", 0.94),
-    ("snn.net", 2, "accuracy", 0.94),
-    ("residual.net", 2, "accuracy", 0.94),
-    ("own_layer.net", 2, "accuracy", 0.94),
-    ("network_in_network.net", 1, "accuracy", 0.94),
+    ("mnist_mlp.net", 20_000, 2, 0.94),
+    ("snn.net", 20_000, 2, 0.94),
+    ("residual.net", 20_000, 2, 0.94),
+    ("own_layer.net", 20_000, 2, 0.94),
+    ("network_in_network.net", 6_000, 1, 0.8),
 )
-CIFAR_SCORES = (("vgg.net", 2_000, 2, 0.25), ("all_convolutional.net", 2_000, 2, 0.25))
+CIFAR_SCORES = (("vgg.net", 1_000, 3, 0.25), ("all_convolutional.net", 1_000, 3, 0.25))
 
 
 def model(name: str, seed: int | None = None) -> netc.Model:
@@ -148,16 +148,15 @@ def test_other_tasks_help_where_labels_are_missing() -> None:
     assert together >= alone + 0.04
 
 
-@pytest.mark.parametrize(("name", "epochs", "metric", "least"), MNIST_SCORES)
-def test_a_short_run_on_mnist(name: str, epochs: int, metric: str, least: float) -> None:
+@pytest.mark.parametrize(("name", "samples", "epochs", "least"), MNIST_SCORES)
+def test_a_short_run_on_mnist(name: str, samples: int, epochs: int, least: float) -> None:
     images, labels = mnist("train")
-    tests, answers = mnist("t10k")
+    unseen, answers = mnist("t10k")
     net = model(name)
-    port, *targets = net.manifest.inputs + net.manifest.targets
-    given = [images[:20_000].reshape(-1, *port.shape), *[labels[:20_000] for _ in targets]]
+    shape = (-1, *net.manifest.inputs[0].shape)
+    given = images[:samples].reshape(shape), labels[:samples]
     net.fit(*given, epochs=epochs, validation=0, progress=False)
-    scores = net.evaluate(tests.reshape(-1, *port.shape), *[answers for _ in targets])
-    assert scores[metric] >= least
+    assert net.evaluate(unseen.reshape(shape), answers)["accuracy"] >= least
 
 
 def test_denoising_fills_in_unknown_pixels() -> None:

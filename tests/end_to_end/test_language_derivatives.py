@@ -365,3 +365,17 @@ def test_textbook_softmax_in_an_inner_derivative_does_not_overflow() -> None:
     np.testing.assert_allclose(net.forward(x=x), expected, rtol=1e-11)
     net.forward(x=x, training=True)
     assert np.isfinite(net.backward())
+
+
+def test_outputs_that_wait_for_the_objective_keep_their_place() -> None:
+    net = compiled("""
+      input x: [3]
+      y = x |> dense(2)
+      output slope = grad(objective, y.dense.W)
+      output y
+      penalty l2(weights)
+    """)
+    assert net.output_names == ("slope", "y")
+    found = net.forward(x=numbers(1, 3))
+    assert isinstance(found, dict)
+    np.testing.assert_allclose(found["slope"], [2 * net.params["y.dense.W"]], rtol=1e-12)
