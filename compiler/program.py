@@ -44,7 +44,14 @@ class Slot(IntEnum):
     PROGRESS = 18  # train: int64[3]: steps done (out), stop request (in), epochs done (out)
     HISTORY = 19  # train: float64[RUN_EPOCHS, results], written: means of an epoch so far
     FIRST = 20  # train: samples of the first epoch, in its order, that an earlier call has done
-    DATA = 21  # first address of inputs, targets, outputs
+    THREAD = 21  # number of the thread that runs this call block, from 0
+    THREADS = 22  # how many threads run the function together, each on its own call block
+    BARRIER = 23  # int64[THREADS], each on its own BARRIER_LINE bytes; 0 with one thread
+    DATA = 24  # first address of inputs, targets, outputs
+
+
+BARRIER_LINE = 128
+"""Bytes from one thread's word of a barrier to the next: processors fetch lines of 64 in pairs."""
 
 
 @dataclass(frozen=True, slots=True)

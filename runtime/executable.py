@@ -244,6 +244,7 @@ class Executable:
         block[Slot.GRADIENTS] = self.gradients.address
         block[Slot.SCALARS] = address(self.scalars.memory)
         block[Slot.RESULTS] = address(results)
+        block[Slot.THREADS] = 1
         call = _Call(
             _SIGNATURE(start), block, addressof(block), results, spec.fixed, spec.per_block, spec
         )

@@ -104,6 +104,7 @@ def _call(address, manifest, memory, env):
     blocks = -(-env.batch // manifest.lanes)
     arena, call[Slot.ARENA] = aligned(memory.fixed + memory.per_block * blocks)
     call[Slot.BATCH], call[Slot.SEED], call[Slot.STEP] = env.batch, env.seed, env.step
+    call[Slot.THREADS] = 1
     views: dict[tuple[Space, str], Array] = {}
     for space, name, slot in BLOCKS:
         spec = getattr(manifest, name)
