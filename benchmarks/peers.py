@@ -8,11 +8,11 @@ from __future__ import annotations
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from benchmarks.nets import LEARNING_RATE, layers
+from benchmarks.nets import LEARNING_RATE
 
 if TYPE_CHECKING:
     import netc
-    from benchmarks.nets import Array, Net
+    from benchmarks.nets import Array, Net, Piece
 
 
 class Peer(Protocol):
@@ -41,14 +41,10 @@ class Torch:
 
         torch.set_num_threads(1)
         torch.set_flush_denormal(True)  # as netc's code does
-        parts: list[torch.nn.Module] = []
-        for weights, biases in layers(model):
-            linear = torch.nn.Linear(*weights.shape)
-            with torch.no_grad():
-                linear.weight.copy_(torch.tensor(weights.T.copy()))
-                linear.bias.copy_(torch.tensor(biases.copy()))
-            parts += [linear, getattr(torch.nn, net.activation)()]
-        module = torch.nn.Sequential(*parts[:-1])
+        self._type = getattr(torch, model.dtype.name)
+        module = torch.nn.Sequential(*(_torch_module(piece) for piece in net.pieces(model)))
+        module.to(self._type)
+        _take(module, net, model)
         optimizer = getattr(torch.optim, net.optimizer)
         self._optimizer = optimizer(module.parameters(), lr=LEARNING_RATE, fused=fused or None)
         self._module = torch.compile(module) if compiled else module
@@ -56,9 +52,11 @@ class Torch:
         self._torch = torch
 
     def arrays(self, x: Array, y: Array) -> tuple[Any, Any]:
-        return self._torch.tensor(x), self._torch.tensor(y)
+        return self._torch.tensor(x, dtype=self._type), self._torch.tensor(y)
 
     def step(self, x: Any, y: Any) -> Any:
+        if not self._module.training:
+            self._module.train()
         self._optimizer.zero_grad()
         loss = self._loss(self._module(x), y)
         loss.backward()
@@ -66,8 +64,53 @@ class Torch:
         return loss
 
     def forward(self, x: Any) -> Any:
+        if self._module.training:
+            self._module.eval()
         with self._torch.inference_mode():
             return self._module(x)
+
+
+def _torch_module(piece: Piece) -> Any:
+    """The module of a part; its values are still the framework's own."""
+    from torch import nn  # noqa: PLC0415 - a peer may be absent
+
+    shape, size = piece.values[0].shape if piece.values else (), int(piece.part.number)
+    match piece.part.kind:
+        case "dense":
+            return nn.Linear(*shape)
+        case "conv":
+            return nn.Conv2d(shape[1], shape[0], shape[2:], padding=size)
+        case "batch_norm":
+            return nn.BatchNorm2d(shape[0])
+        case "max_pool":
+            return nn.MaxPool2d(size)
+        case "avg_pool":
+            return nn.AvgPool2d(size)
+        case "dropout":
+            return nn.Dropout(piece.part.number)
+        case "flatten":
+            return nn.Flatten()
+        case act:
+            names = {"relu": "ReLU", "tanh": "Tanh", "sigmoid": "Sigmoid", "selu": "SELU"}
+            return getattr(nn, names[act])()
+
+
+def _take(module: Any, net: Net, model: netc.Model) -> None:
+    """Copies the model's parameters and states."""
+    import torch  # noqa: PLC0415 - a peer may be absent
+
+    def copy(into: Any, value: Array) -> None:
+        into.copy_(torch.tensor(value.copy()))
+
+    with torch.no_grad():
+        for layer, piece in zip(module, net.pieces(model), strict=True):
+            if piece.values:
+                weights, biases = piece.values
+                copy(layer.weight, weights.T if piece.part.kind == "dense" else weights)
+                copy(layer.bias, biases)
+            if piece.states:
+                copy(layer.running_mean, piece.states[0])
+                copy(layer.running_var, piece.states[1])
 
 
 PEERS: Final = ("torch", "torch-fused", "torch-compile")
