@@ -56,18 +56,15 @@ def _write_tracks(product_: Product, chosen: Sequence[Track]) -> None:
     sizes = product_.axes.sizes
     rows = 1 if row is None else sizes[row]
     letters = {c: sizes[c] for c in product_.axes.free if c != row}
-    for start, height, times in ranges(_row_split(rows)):
-        for piece in pieces(last, _width(last, height, product_.limits)):
-            with (
-                outer_results(writer, outer) as places,
-                writer.named_loops(letters) as free,
-                writer.loop(times, hint="f") as tile,
-                writer.loop(piece.times, hint="p") as across,
-            ):
+    with outer_results(writer, outer) as places, writer.named_loops(letters) as free:
+        for start, height, times in ranges(_row_split(rows)):
+            with writer.loop(times, hint="f") as tile:
                 at = free if row is None else {**free, row: tile * height + start}
-                corner = across * piece.size + piece.first
-                tile_of = _Tile(product_, outer, last, places, at, height, piece, corner)
-                _finish(tile_of, _sums(tile_of))
+                for piece in pieces(last, _width(last, height, product_.limits)):
+                    with writer.loop(piece.times, hint="p") as across:
+                        corner = across * piece.size + piece.first
+                        tile_of = _Tile(product_, outer, last, places, at, height, piece, corner)
+                        _finish(tile_of, _sums(tile_of))
 
 
 @dataclass(frozen=True, slots=True)
