@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from math import inf
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from netc.compiler import manifest as manifests
 from netc.compiler.backend import jit
 from netc.compiler.backend.emit_function import emit_module, layout
 from netc.compiler.backend.target import host_target
 from netc.compiler.backend.target import target as named_target
+from netc.compiler.backend.team import team_module
 from netc.compiler.elaborate import elaborate
 from netc.compiler.elaborate.model import RunScalar
 from netc.compiler.functions import function_graph, undifferentiated
@@ -25,6 +27,7 @@ from netc.compiler.passes import pipeline
 from netc.compiler.plan.build import build_plan
 from netc.compiler.plan.memory import place
 from netc.compiler.plan.storage import ELEMENT_BYTES
+from netc.compiler.program import TeamCode
 from netc.compiler.stages import STAGES, Stages, show_stage
 from netc.grammar.parser import parse
 from netc.grammar.show import show as show_tree
@@ -64,6 +67,20 @@ def compile_text(
     return Program(tree, model, manifest, chosen)
 
 
+@cache
+def team_code() -> TeamCode:
+    """The native functions of worker threads; they live as long as the process."""
+    host = host_target()
+    library = jit.load(jit.compile_object(team_module(host), host))
+    _LIBRARIES.append(library)
+    names = ("ready", "work", "share", "dismiss")
+    return TeamCode(*(library.address(f"netc_{name}") for name in names))
+
+
+_LIBRARIES: Final[list[jit.Library]] = []
+"""Code that no program owns."""
+
+
 @dataclass(slots=True)
 class Program:
     """A compiled net: what a runtime calls, and every stage for those who look inside."""
@@ -99,6 +116,10 @@ class Program:
             self._native[name] = (library, library.address(spec.symbol), spec)
         _, address, spec = self._native[name]
         return address, spec
+
+    def team(self) -> TeamCode:
+        """The native functions of worker threads, the same for every program."""
+        return team_code()
 
     def initial(self, seed: int) -> dict[tuple[Space, str], Array]:
         """Initial values of parameters, states and optimizer states, in their declared shapes."""

@@ -54,6 +54,35 @@ BARRIER_LINE = 128
 """Bytes from one thread's word of a barrier to the next: processors fetch lines of 64 in pairs."""
 
 
+class Job(IntEnum):
+    """The slots of a job: one native function, run by several threads together."""
+
+    FUNCTION = 0  # its address
+    CALLS = 1  # call blocks, one for each thread; the first is filled in
+    STRIDE = 2  # bytes from one call block to the next
+    THREADS = 3
+    SEATS = 4  # seats of the workers, SEAT_BYTES each: threads 1, 2, …
+
+
+SEAT_BYTES = 640
+"""Memory of a worker, zeroed before it is made ready; aligned to BARRIER_LINE."""
+
+
+@dataclass(frozen=True, slots=True)
+class TeamCode:
+    """Addresses of the native functions that let threads work together; each takes one address.
+
+    `ready(seat)` prepares the memory of a worker. `work(seat)` is what the worker runs: it does its
+    share of job after job until it is dismissed. `share(job)` runs a job and returns when every
+    thread has; `dismiss(seat)` ends a worker that has nothing to do.
+    """
+
+    ready: int
+    work: int
+    share: int
+    dismiss: int
+
+
 @dataclass(frozen=True, slots=True)
 class PortSpec:
     """An array of the caller: C-contiguous rows of `shape` in the program's precision."""
@@ -87,7 +116,9 @@ class Block:
 class FunctionSpec:
     """One native function: symbol, the arrays it takes, and the scratch memory it needs.
 
-    Arena bytes for a batch of B samples: `fixed + per_block * ceil(B / lanes)`.
+    Arena bytes for a batch of B samples: `fixed + per_block * ceil(B / lanes)`. What threads could
+    share of its work takes one thread about `work + work_per_block * ceil(B / lanes)` nanoseconds;
+    0 when threads cannot share it at all.
     `inputs` and `outputs` are indices into the manifest's `ports` and `outputs`; unused ones keep
     their slot and may be 0.
     """
@@ -98,6 +129,8 @@ class FunctionSpec:
     outputs: tuple[str, ...]
     fixed: int
     per_block: int
+    work: int = 0
+    work_per_block: int = 0
 
 
 @dataclass(frozen=True, slots=True)

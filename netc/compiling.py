@@ -18,7 +18,8 @@ from netc.grammar.source import Source
 from netc.model import Defines, Model, Precision
 from netc.runtime import checkpoint
 from netc.runtime.errors import DataError, UsageError
-from netc.settings import checked_seed
+from netc.runtime.threads import cores
+from netc.settings import checked_seed, checked_threads
 
 if TYPE_CHECKING:
     from netc.compiler.driver import Program
@@ -40,9 +41,9 @@ def compile(
 
     `defines` overrides `const` values, `seed` the seed of the train block. Imports stay below the
     folder `root`, by default that of the file; a text `source` imports nothing without it.
-    `threads` is checked and kept, but this release runs on one thread. Raises CompileError for a
-    text that does not compile, DataError for a file that is not text, UsageError for arguments out
-    of range.
+    `threads` bounds how many threads a call may use, by default the cores of this process; no
+    result depends on it. Raises CompileError for a text that does not compile, DataError for a
+    file that is not text, UsageError for arguments out of range.
     """
     if (path is None) == (source is None):
         raise UsageError("compile takes either a path or `source=`")
@@ -95,11 +96,10 @@ def compiled(
     library: Library | None = None,
 ) -> Model:
     """The model of a text, its arguments checked."""
-    if threads is not None and (not isinstance(threads, int) or threads < 1):
-        raise UsageError(f"`threads` must be a whole number of at least 1, found {threads!r}")
+    count = cores() if threads is None else checked_threads(threads)
     seed = None if seed is None else checked_seed(seed)
     program = program_of(source, defines, precision, library)
-    return Model(program, defines=defines, seed=seed, threads=threads or 1)
+    return Model(program, defines=defines, seed=seed, threads=count)
 
 
 def program_of(

@@ -23,7 +23,8 @@ from netc.runtime.inference import Inference
 from netc.runtime.options import RunOptions
 from netc.runtime.progress import reporter
 from netc.runtime.split import hold_out
-from netc.settings import CLIPS, checked_seed, given, numbers_of, options_of
+from netc.saving import described
+from netc.settings import CLIPS, checked_seed, checked_threads, given, numbers_of, options_of
 from netc.stages import need, show
 from netc.summary import summary_text
 
@@ -52,7 +53,6 @@ class Model:
         settings = program.model.settings
         self.name = program.manifest.name
         self.history = History()
-        self.threads = threads
         self._program = program
         self._defines = dict(defines)
         self._defaults = options_of(settings)
@@ -60,7 +60,9 @@ class Model:
         self._signature = Signature(program.manifest)
         seed = settings.seed if seed is None else seed
         initial = program.initial(seed)
-        self._executable = Executable(program.manifest, program.native, initial, seed)
+        self._executable = Executable(
+            program.manifest, program.native, initial, seed, threads=threads, team=program.team
+        )
         self._executable.counters.epochs = settings.epochs
         self._executable.counters.steps = settings.max_steps or 1
         self._executable.gradients.guarded(self._need_gradients)
@@ -257,23 +259,17 @@ class Model:
 
     def save_run(self, path: Path, data: Mapping[str, Any]) -> None:
         """Like `save`; `data` says how the columns of a table were used."""
-        manifest, executable = self.manifest, self._executable
-        source = self._program.model.source
-        description = checkpoint.Description(
-            net=manifest.name,
-            precision=manifest.precision,
-            seed=executable.seed,
-            step=executable.counters.step,
+        program, executable = self._program, self._executable
+        description = described(
+            program,
+            executable,
             defines=self._defines,
-            scalars=self.scalars.changed(),
             options=self._changes,
             data=data,
-            source=source.name,
-            main=self._program.model.place,
-            imports={found.path: found.file for found in self._program.model.imports},
             over_data=self._over_data,
         )
-        checkpoint.save(path, executable, source.text, description, self.history, self.imports)
+        text = program.model.source.text
+        checkpoint.save(path, executable, text, description, self.history, self.imports)
 
     def load(self, path: str | os.PathLike[str]) -> None:
         """Takes over everything saved in a run folder; DataError if it is of another model."""
@@ -330,6 +326,15 @@ class Model:
     @seed.setter
     def seed(self, value: int) -> None:
         self._executable.seed = checked_seed(value)
+
+    @property
+    def threads(self) -> int:
+        """How many threads a call may use; no result depends on it. May be set."""
+        return self._executable.threads
+
+    @threads.setter
+    def threads(self, value: int) -> None:
+        self._executable.threads = checked_threads(value)
 
     @property
     def dtype(self) -> np.dtype[Any]:

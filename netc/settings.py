@@ -49,6 +49,13 @@ def checked_seed(seed: object) -> int:
     return int(seed)
 
 
+def checked_threads(threads: object) -> int:
+    """A number of threads."""
+    if isinstance(threads, bool) or not isinstance(threads, int | Integer) or threads < 1:
+        raise UsageError(f"`threads` must be a whole number of at least 1, found {threads!r}")
+    return int(threads)
+
+
 def given(**options: object) -> dict[str, Any]:
     """The options that a caller has given."""
     return {name: value for name, value in options.items() if value is not None}

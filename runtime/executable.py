@@ -1,7 +1,7 @@
 """A compiled program with its memory: every native call goes through here.
 
 Invariant: calls never overlap (they share one arena), addresses in a call block are alive for the
-whole call, and the GIL is free while native code runs.
+whole call, the GIL is free while native code runs, and no result depends on the number of threads.
 """
 
 from __future__ import annotations
@@ -16,15 +16,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from netc.compiler.program import Slot
+from netc.compiler.program import Job, Slot
 from netc.runtime.arrays import Array, address, element_type
 from netc.runtime.blocks import Arena, Values
 from netc.runtime.errors import UsageError, suggestion
+from netc.runtime.threads import WORK_EACH, bounded, team
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from netc.compiler.program import FunctionName, FunctionSpec, Manifest
+    from netc.compiler.program import FunctionName, FunctionSpec, Manifest, TeamCode
 
 Native = Callable[["FunctionName"], tuple[int, "FunctionSpec"]]
 _SIGNATURE: Final = CFUNCTYPE(None, c_void_p)
@@ -119,7 +120,10 @@ class TrainingRun:
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    """One native function with its own call block."""
+    """One native function with its own call block, and the job for several threads.
+
+    Behind the call block is room for those of the other threads: the job has them filled in.
+    """
 
     run: Callable[[int], None]
     block: Any  # a ctypes array of int64
@@ -128,10 +132,14 @@ class _Call:
     fixed: int
     per_block: int
     spec: FunctionSpec
+    job: Any  # a ctypes array of int64
 
 
 class Executable:
-    """Runs the functions of a program. `native` gives address and description of each."""
+    """Runs the functions of a program. `native` gives address and description of each.
+
+    `team` gives the native functions of worker threads; without it there is one thread.
+    """
 
     def __init__(
         self,
@@ -139,6 +147,9 @@ class Executable:
         native: Native,
         initial: Mapping[tuple[Any, str], Array],
         seed: int,
+        *,
+        threads: int = 1,
+        team: Callable[[], TeamCode] | None = None,
     ) -> None:
         self.manifest = manifest
         self.dtype = element_type(manifest.precision)
@@ -154,6 +165,8 @@ class Executable:
         # backward writes its results, update reads the objective there
         self._training_results = np.zeros(max(len(manifest.results), 1))
         self._native = native
+        self._team = team
+        self._threads = bounded(threads)
         self._lanes = manifest.lanes
         self._arena = Arena()
         self._lock = Lock()
@@ -174,6 +187,17 @@ class Executable:
             self.manifest = manifest
             self._native = native
             self._calls = {}
+
+    @property
+    def threads(self) -> int:
+        """How many threads a call may use at most."""
+        return self._threads
+
+    @threads.setter
+    def threads(self, value: int) -> None:
+        with self._lock:
+            self._threads = bounded(value)
+            self._calls = {}  # their blocks have room for as many threads as there were
 
     def spec(self, name: FunctionName) -> FunctionSpec:
         """The description of a native function (made native if it was not yet)."""
@@ -216,7 +240,8 @@ class Executable:
 
     def _invoke(self, call: _Call, rows: int, data: Sequence[int], states: int) -> None:
         block, counters, arena = call.block, self.counters, self._arena
-        scratch = call.fixed + call.per_block * -(-rows // self._lanes)
+        blocks = -(-rows // self._lanes)
+        scratch = call.fixed + call.per_block * blocks
         if scratch > arena.size:
             arena.grow(scratch)
         block[_BATCH] = rows
@@ -227,8 +252,26 @@ class Executable:
         block[_EPOCH] = counters.epoch
         block[_STEPS] = counters.steps
         block[_EPOCHS] = counters.epochs
-        block[_DATA:] = data
+        block[_DATA : _DATA + len(data)] = data
+        if self._threads > 1:
+            spec = call.spec
+            threads = (spec.work + spec.work_per_block * blocks) // WORK_EACH
+            if threads > 1 and self._together(call, min(threads, self._threads)):
+                return
         call.run(call.address)
+
+    def _together(self, call: _Call, threads: int) -> bool:
+        """Runs a function on several threads; False, and nothing done, when that cannot be."""
+        if self._team is None:
+            return False
+        crew = team(self._team)
+        block, job = call.block, call.job
+        block[_THREADS], block[_BARRIER] = threads, crew.barrier(threads)
+        job[Job.THREADS], job[Job.SEATS] = threads, crew.seats
+        try:
+            return crew.share(addressof(job), threads)
+        finally:
+            block[_THREADS] = 1
 
     def _call(self, name: FunctionName) -> _Call:
         """The call block of a function, made at its first use."""
@@ -236,7 +279,8 @@ class Executable:
             return self._calls[name]
         start, spec = self._native(name)
         m = self.manifest
-        block = (c_int64 * (Slot.DATA + len(m.inputs) + len(m.targets) + len(m.outputs)))()
+        size = Slot.DATA + len(m.inputs) + len(m.targets) + len(m.outputs)
+        block = (c_int64 * (size * self._threads))()
         training = name in ("backward", "update")
         results = self._training_results if training else np.zeros_like(self._training_results)
         block[Slot.PARAMETERS] = self.parameters.address
@@ -245,8 +289,16 @@ class Executable:
         block[Slot.SCALARS] = address(self.scalars.memory)
         block[Slot.RESULTS] = address(results)
         block[Slot.THREADS] = 1
+        job = (c_int64 * len(Job))(start, addressof(block), 8 * size)
         call = _Call(
-            _SIGNATURE(start), block, addressof(block), results, spec.fixed, spec.per_block, spec
+            _SIGNATURE(start),
+            block,
+            addressof(block),
+            results,
+            spec.fixed,
+            spec.per_block,
+            spec,
+            job,
         )
         self._calls[name] = call
         return call
@@ -260,4 +312,6 @@ _STEP: Final = int(Slot.STEP)
 _EPOCH: Final = int(Slot.EPOCH)
 _STEPS: Final = int(Slot.STEPS)
 _EPOCHS: Final = int(Slot.EPOCHS)
+_THREADS: Final = int(Slot.THREADS)
+_BARRIER: Final = int(Slot.BARRIER)
 _DATA: Final = int(Slot.DATA)

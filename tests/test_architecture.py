@@ -36,6 +36,7 @@ ORDER: Final = (
     "netc.compiler.stages",
     "netc.compiler.driver",
     "netc.runtime",
+    "netc.saving",
     "netc.settings",
     "netc.stages",
     "netc.summary",

@@ -1,7 +1,7 @@
 """Where the threads of one native function meet: a barrier that spins, then yields.
 
-Every thread has a word of its own, on cache lines of its own: the number of barriers it has reached.
-It adds one and waits until no other word is behind. One write and one read by each of the others is
+Every thread has a word of its own, on cache lines of its own: how many barriers it has reached. It
+adds one and waits until no other word is behind. One write and one read by each of the others is
 all that passes between two processors; nothing is ever reset.
 
 Invariant: what a thread wrote before a barrier is seen by all after it. The words are shared by the
@@ -18,8 +18,8 @@ from netc.compiler.program import BARRIER_LINE, Slot
 if TYPE_CHECKING:
     from netc.compiler.backend.target import Target
 
-SPINS: Final = 256
-"""Looks at a word before the processor is offered to others: some 10 µs."""
+SPINS: Final = 128
+"""Looks at a word before the processor is offered to others: some 7 µs where a pause is long."""
 
 
 def barrier(b: Builder, target: Target, call: Value) -> None:
@@ -44,7 +44,7 @@ def await_word(b: Builder, target: Target, word: Value, least: Value) -> None:
     b.branch_if(b.icmp("ult", more, b.constant(SPINS, "i64")), head, rest)
     b.label(rest)
     b.add_incoming(spins, more, b.block)
-    offer(b)
+    offer(b, target)
     b.branch(head)
     b.label(go)
 
@@ -65,10 +65,11 @@ def pause(b: Builder, target: Target) -> None:
         b.intrinsic("llvm.aarch64.hint", "void", b.constant(1, "i32"))
 
 
-def offer(b: Builder) -> None:
+def offer(b: Builder, target: Target) -> None:
     """Lets another thread have the processor, if one waits for it."""
-    b.declare("declare i32 @sched_yield()")
-    b.call("sched_yield", "i32")
+    name = "SwitchToThread" if "windows" in target.triple else "sched_yield"
+    b.declare(f"declare i32 @{name}()")
+    b.call(name, "i32")
 
 
 def _barrier(b: Builder, target: Target) -> str:

@@ -169,7 +169,10 @@ def _text(p: ArgumentParser) -> None:
 
 def _threads(p: ArgumentParser) -> None:
     p.add_argument(
-        "--threads", type=_at_least(1), metavar="N", help="accepted; this release uses one thread"
+        "--threads",
+        type=_at_least(1),
+        metavar="N",
+        help="threads to use at most (default: one a core)",
     )
 
 

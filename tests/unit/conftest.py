@@ -65,6 +65,9 @@ class FakeProgram:
         )
         self._alive = []
 
+    def team(self):
+        raise NotImplementedError("one thread is enough for these nets")
+
     def initial(self, seed):
         draws = np.random.default_rng(seed)
         values = {
