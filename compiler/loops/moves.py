@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from netc.compiler.loops.loops import Affine
 from netc.compiler.ops.movement import Reshape, Reverse, Slice, Transpose
 from netc.compiler.ops.reduce import Broadcast
-from netc.compiler.ops.unfold import Unfold
+from netc.compiler.ops.unfold import Fold, Unfold
 from netc.compiler.plan.storage import row_major
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ def moved(writer: Writer, node: Node, index: Index) -> Operand:
     """The value of a movement at an index, read where it comes from."""
     if isinstance(node.op, Unfold):
         return _unfolded(writer, node, index)
+    if isinstance(node.op, Fold):
+        return _folded(writer, node, index)
     return writer.value(node.args[0], _source(writer, node, index))
 
 
@@ -83,6 +85,17 @@ def _unfolded(writer: Writer, node: Node, index: Index) -> Operand:
     (x,) = node.args
     inner, guards = under_taps(writer, node.op.windows, index, x.type.rank)
     return guarded(writer, guards, writer.value(x, inner), node.op.fill)
+
+
+def _folded(writer: Writer, node: Node, index: Index) -> Operand:
+    """The one tap that lies on an element."""
+    assert isinstance(node.op, Fold)
+    assert node.op.tiling
+    places, taps = list(index), []
+    for axis, window in node.op.windows:
+        places[axis], tap = writer.divided(index[axis], window.size)
+        taps.append(tap)
+    return writer.value(node.args[0], (*places, *taps))
 
 
 def guarded(writer: Writer, guards: list[str], value: Operand, other: float) -> Operand:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial, reduce
 from math import inf, prod
 from typing import TYPE_CHECKING, Final
 
 from netc.compiler.ir.graph import make
 from netc.compiler.loops.gather import write_gather, write_scatter
+from netc.compiler.loops.groups import Nest, Part, gathers, group_batched, in_parts
 from netc.compiler.loops.loops import Affine, Count, Mask, Operand
-from netc.compiler.loops.windows import same_windows, write_fold, written_taps
+from netc.compiler.loops.sweeps import COMBINE, IDENTITY, sweep, tile_of
+from netc.compiler.loops.windows import write_fold, written_taps
 from netc.compiler.loops.writer import Index, NotAlongLanesError, Writer
 from netc.compiler.ops.contract import Contract
 from netc.compiler.ops.gather import Gather, Scatter
@@ -28,48 +29,25 @@ if TYPE_CHECKING:
 
 BLOCKS: Final = Count("blocks")
 
-IDENTITY: Final = {"sum": 0.0, "max": -inf, "min": inf, "prod": 1.0}
-COMBINE: Final = {"sum": "add", "max": "max", "min": "min", "prod": "mul"}
-PARTS: Final = (Pad, Concat, Gather, Scatter, Fold)
-"""Ops that write their result in loops of their own shape."""
-
 ACROSS_LANES: Final = {"sum": "reduce_add", "max": "reduce_max", "min": "reduce_min"}
 
 
-@dataclass(frozen=True, slots=True)
-class Nest:
-    """Stores of one shape that share their loops."""
-
-    stores: tuple[Store, ...]
-
-    @property
-    def first(self) -> Node:
-        return self.stores[0].node
-
-
-def group(stores: Sequence[Store]) -> list[Nest]:
-    """Neighbouring stores share a nest when each reads the others at its own index only.
-
-    Reductions over the same windows share one wherever they stand: they read the same.
-    """
+def _group_unbatched(stores: Sequence[Store]) -> list[Nest]:
+    """Neighbouring stores share a nest when each reads the others at its own index only."""
     nests: list[Nest] = []
     for store in stores:
-        same = [i for i, nest in enumerate(nests) if same_windows(store.node, nest.first)]
-        if same:
-            nests[same[0]] = Nest((*nests[same[0]].stores, store))
-        elif nests and _shares(store, nests[-1]):
-            nests[-1] = Nest((*nests[-1].stores, store))
+        if nests and _shares(store, nests[-1]):
+            together = (*nests[-1].stores, store)
+            nests[-1] = Nest((), (Part(store.node.type.shape, together),))
         else:
-            nests.append(Nest((store,)))
+            nests.append(Nest((), (Part(store.node.type.shape, (store,)),)))
     return nests
 
 
 def _shares(store: Store, nest: Nest) -> bool:
     if not isinstance(store.node.op, Elementwise) or store.node.type != nest.first.type:
         return False
-    if isinstance(nest.first.op, (*PARTS, BatchReduce)):
-        return False
-    if isinstance(nest.first.op, Reduce) and not nest.first.type.batched:
+    if in_parts(nest.first) or isinstance(nest.first.op, BatchReduce | Reduce):
         return False
     inside = {s.node for s in nest.stores}
     overwritten = [n for s in nest.stores for n in s.scans if _is_source_of(n, store)]
@@ -86,26 +64,52 @@ def _is_source_of(node: Node, store: Store) -> bool:
 
 def write_nests(writer: Writer, stores: Sequence[Store]) -> None:
     """All stores of one unit: batched ones under one loop over the blocks of samples."""
-    nests = group(stores)
-    if nests[0].first.type.batched:
-        with_block = writer.begin(BLOCKS, hint="b")
-        writer.block = with_block.index
-        for nest in nests:
-            _write_plain(writer, nest)
-        writer.block = None
-        writer.end(with_block)
+    if not stores[0].node.type.batched:
+        for nest in _group_unbatched(stores):
+            _write_unbatched(writer, nest)
         return
+    nests = group_batched(stores, writer.plan.where)
+    with_block = writer.begin(BLOCKS, hint="b")
+    writer.block = with_block.index
     for nest in nests:
-        _write_unbatched(writer, nest)
+        _write_batched(writer, nest)
+    writer.block = None
+    writer.end(with_block)
+
+
+def _write_batched(writer: Writer, nest: Nest) -> None:
+    if in_parts(nest.first):
+        _write_parts(writer, nest.stores[0])
+        return
+    with writer.loops(nest.outer) as index:
+        for part in nest.parts:
+            write_sweep(writer, part, index)
 
 
 def _write_plain(writer: Writer, nest: Nest) -> None:
     """Loops over the shape of the result."""
-    if isinstance(nest.first.op, PARTS):
+    if in_parts(nest.first):
         _write_parts(writer, nest.stores[0])
         return
     with writer.loops(nest.first.type.shape) as index:
         write_at(writer, nest.stores, index)
+
+
+def write_sweep(writer: Writer, part: Part, outer: Index) -> None:
+    """The loops of one part: elementwise stores, and an accumulator for each reduction."""
+    gathered = [s for s in part.stores if gathers(s.node)]
+    others = [s for s in part.stores if not gathers(s.node)]
+    kinds = [s.node.op.kind for s in gathered if isinstance(s.node.op, Reduce)]
+
+    def at(inner: Index) -> list[Operand]:
+        index = (*outer, *inner)
+        write_at(writer, others, index)
+        return [writer.value(s.node.args[0], index) for s in gathered]
+
+    totals = sweep(writer, part.inner, kinds, at, tile_of(part, len(outer), writer.plan.where))
+    for store, total in zip(gathered, totals, strict=True):
+        writer.know(store.node, outer, total)
+        writer.store(store.buffer, store.node, outer, total)
 
 
 def write_at(writer: Writer, stores: Sequence[Store], index: Index) -> None:
@@ -245,7 +249,7 @@ def _write_unbatched(writer: Writer, nest: Nest) -> None:
     store = nest.stores[0]
     if writer.plan.where.get(store.node) is not store.buffer:
         writer.attempt(lambda: _along_result(writer, nest), lambda: _write_plain(writer, nest))
-    elif isinstance(nest.first.op, PARTS):
+    elif in_parts(nest.first):
         _write_parts(writer, nest.stores[0])
     elif isinstance(nest.first.op, BatchReduce):
         _write_plain(writer, nest)

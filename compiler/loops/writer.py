@@ -343,6 +343,21 @@ class Writer:
             self.add(Draw(name, op.path, element, Affine(), "elements" if along else "none"))
         return name
 
+    def divided(self, index: Affine, divisor: int) -> tuple[Affine, Affine]:
+        """Quotient and remainder of an index; without any instruction where the loops fit."""
+        if all(factor % divisor == 0 for _, factor in index.terms):
+            quotient, rest = divmod(index.constant, divisor)
+            terms = tuple((name, factor // divisor) for name, factor in index.terms)
+            return Affine(quotient, terms), Affine(rest)
+        self.require_one(index)
+        quotient_name, rest_name = self.name("q"), self.name("q")
+        self.add(Quotient(quotient_name, index, divisor, remainder=False))
+        self.add(Quotient(rest_name, index, divisor, remainder=True))
+        self.extents[rest_name] = divisor
+        last = sum(factor * (self.extents[n] - 1) for n, factor in index.terms)
+        self.extents[quotient_name] = (index.constant + last) // divisor + 1
+        return var(quotient_name), var(rest_name)
+
     def unflatten(self, flat: Affine, shape: tuple[int, ...]) -> Index:
         index: list[Affine] = []
         for size, stride in zip(shape, row_major(shape), strict=True):

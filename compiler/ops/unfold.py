@@ -85,6 +85,11 @@ class Fold(Movement):
 
     windows: Windows
 
+    @property
+    def tiling(self) -> bool:
+        """Whether every element has exactly one tap: nothing is summed, only moved."""
+        return all(window.tiling for _, window in self.windows)
+
     @classmethod
     def samples(cls) -> tuple[Sample, ...]:
         unfolds = ((Unfold(w, 0.0), TensorType(shape, False, "f64")) for w, shape in _cases())

@@ -43,6 +43,13 @@ class Window:
         elements = {self.element(p, k) for p in range(self.places) for k in range(self.size)}
         return len(elements) < self.places * self.size
 
+    @property
+    def tiling(self) -> bool:
+        """Whether every element lies under exactly one tap, and none in the padding."""
+        dense = self.dilation == 1 or self.size == 1
+        covers = self.before == 0 and self.places * self.size == self.length
+        return dense and self.stride == self.size and covers
+
     def check(self) -> None:
         """Raises TypeRuleError for a window that no axis can have."""
         positive = min(self.length, self.size, self.stride, self.dilation) >= 1

@@ -24,8 +24,11 @@ if TYPE_CHECKING:
 
     from netc.compiler.ir.graph import Node
 
-OWN_LOOPS = (Contract, Reduce, BatchReduce, Pad, Concat, Gather, Scatter, Fold)
-"""Ops that are computed by loops of their own, never inside another expression."""
+OWN_LOOPS = (Contract, Reduce, BatchReduce, Pad, Concat, Gather, Scatter)
+"""Ops that are computed by loops of their own, never inside another expression.
+
+So is a `Fold`, but where every element has one tap: that only moves.
+"""
 
 VIEWS = (Transpose, Broadcast, Slice)
 """Movements that a contraction follows by strides alone."""
@@ -62,9 +65,16 @@ def view_base(node: Node) -> Node:
             return node
 
 
+def has_own_loops(node: Node) -> bool:
+    """Whether a node is computed by loops of its own."""
+    if isinstance(node.op, Fold):
+        return not node.op.tiling
+    return isinstance(node.op, OWN_LOOPS)
+
+
 def choose_stored(nodes: Sequence[Node], roots: Iterable[Node]) -> set[Node]:
     """The nodes that get memory of their own (sources in memory are not among them)."""
-    stored = {n for n in nodes if isinstance(n.op, OWN_LOOPS)}
+    stored = {n for n in nodes if has_own_loops(n)}
     stored.update(n for n in roots if not in_memory(n))
     for node in nodes:
         if isinstance(node.op, Contract):
