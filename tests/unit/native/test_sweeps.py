@@ -212,3 +212,15 @@ def test_how_many_indices_are_the_stores_own():
         (store,) = (s for u in plan.units if u.kind == "nests" for s in u.stores)
         assert read_axes(store, plan.where) == {x: own}, node
         assert len(group_batched([store], plan.where)) == 1
+
+
+def test_a_sum_that_is_read_at_another_index_comes_first():
+    """Each channel needs the sums of all: they are no parts of one nest."""
+
+    def graph_of(precision):
+        x = image((3, 3, 4), precision)
+        total = reduce_sum(x, (1, 2))
+        crossed = sub(x, broadcast(total, (3, 3, 4), (1,)))
+        return step(crossed, reduce_sum(mul(crossed, x), (1, 2)))
+
+    assert_right(graph_of, (3, 3, 4), batches=(5,))
