@@ -23,6 +23,7 @@ from netc.runtime.inference import Inference
 from netc.runtime.options import RunOptions
 from netc.runtime.progress import reporter
 from netc.runtime.split import hold_out
+from netc.runtime.stepping import Stepping
 from netc.saving import described
 from netc.settings import CLIPS, checked_seed, checked_threads, given, numbers_of, options_of
 from netc.stages import need, show
@@ -67,6 +68,7 @@ class Model:
         self._executable.counters.steps = settings.max_steps or 1
         self._executable.gradients.guarded(self._need_gradients)
         self._inference: Inference | None = None
+        self._stepping: Stepping | None = None
         self._states_before = aligned_bytes(program.manifest.states.size)
         self._over_data = False  # whether the values over the training data have been computed
         self._batch: Batch | None = None  # what the last training forward was given
@@ -162,14 +164,16 @@ class Model:
 
     def step(self, /, *data: object, **named: object) -> float:
         """Forward, backward and update in one call; the objective before the update."""
-        self._need("step")
-        batch = self._all(data, named)
-        results = self._executable.run(
-            "step", batch.samples, addresses(self._executable, batch, {})
-        )
-        self._forget()
+        if self._stepping is None:
+            self._need("step")
+            self._stepping = Stepping(self._executable, self._signature)
+        objective = None if named else self._stepping(data)
+        if objective is None:
+            batch, executable = self._all(data, named), self._executable
+            objective = executable.step(batch.samples, addresses(executable, batch, {}))
+        self._gradient_samples = 0
         self._count_step()
-        return results[0]
+        return objective
 
     def evaluate(
         self, /, *data: object, batch: int = EVALUATION_BATCH, **named: object
@@ -329,7 +333,7 @@ class Model:
 
     @property
     def threads(self) -> int:
-        """How many threads a call may use; no result depends on it. May be set."""
+        """How many threads a call may use; no result depends on it."""
         return self._executable.threads
 
     @threads.setter
@@ -367,10 +371,7 @@ class Model:
         """Sets the values over the training data, before the first step of the first training."""
         if self._over_data:
             return
-        blocks = {"parameter": self._executable.parameters, "state": self._executable.states}
-        found = self._program.over_data(batch.arrays, batch.samples)
-        for (space, name), value in found.items():
-            blocks[space][name][...] = value
+        self._executable.assign(self._program.over_data(batch.arrays, batch.samples))
         self._over_data = True
 
     def _need(self, function: FunctionName) -> None:

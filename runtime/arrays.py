@@ -26,6 +26,9 @@ Role = Literal["input", "target"]
 EXACT: Final = {"float32": 2**24, "float64": 2**53}  # integers up to here are exact
 _SINGLE: Final[np.dtype[Any]] = np.dtype(np.float32)
 _DOUBLE: Final[np.dtype[Any]] = np.dtype(np.float64)
+_LABELS: Final[np.dtype[Any]] = np.dtype(np.int64)
+_UNSIGNED: Final[np.dtype[Any]] = np.dtype(np.uint64)
+_NDARRAY: Final = np.ndarray
 _FIRST_BYTE: Final[Callable[[Any], c_char]] = c_char.from_buffer
 _REFUSED: Final = {
     "O": "Python objects",
@@ -52,7 +55,7 @@ def array_shape(port: PortSpec) -> str:
 class Converter:
     """Turns any array-like value into an array for one port, or raises DataError."""
 
-    __slots__ = ("_integral", "_label", "_shape", "dtype", "port")
+    __slots__ = ("_integral", "_label", "_most", "_no_nan", "_shape", "dtype", "port")
 
     def __init__(self, port: PortSpec, role: Role, dtype: np.dtype[Any]) -> None:
         self.port = port
@@ -60,25 +63,37 @@ class Converter:
         self._shape = port.shape
         self._label = f"{role} `{port.name}`"
         self._integral = port.kind != "real"
+        self._no_nan = not (self._integral or port.missing)
+        numbered = port.kind == "class" and not port.missing
+        self._most = (port.classes or 1) - 1 if numbered else 0
 
     def __call__(self, value: object) -> Array:
         """`value` as an array for the port; the same object when nothing had to be converted."""
         if (
-            type(value) is np.ndarray
-            and value.dtype is self.dtype
-            and value.shape[1:] == self._shape
-            and (flags := value.flags).c_contiguous
-            and flags.aligned
-            and len(value)
+            type(value) is not _NDARRAY
+            or not (shape := value.shape)
+            or shape[1:] != self._shape
+            or not value.size
         ):
-            array: Array = value
+            array = self._converted(value)
+        elif value.dtype is self.dtype and (flags := value.flags).c_contiguous and flags.aligned:
+            array = value
             if self._integral:
                 self._check_whole(array)
+        elif self._most and value.dtype is _LABELS:
+            return self._labels(value)
         else:
             array = self._converted(value)
-        if not (self._integral or self.port.missing) and isnan(np.vdot(array, array)):
+        if self._no_nan and isnan(array.item(array.argmax())):  # a NaN counts as the largest
             self._refuse_nan(array)
         return array
+
+    def _labels(self, value: Array) -> Array:
+        """Labels of the usual type; as unsigned numbers the negative ones are the largest."""
+        unsigned = value.view(_UNSIGNED)
+        if unsigned.item(unsigned.argmax()) > self._most:
+            return self._converted(value)
+        return value.astype(self.dtype, "C")
 
     def _converted(self, value: object) -> Array:
         found = self._numeric(value)

@@ -133,6 +133,7 @@ class _Call:
     per_block: int
     spec: FunctionSpec
     job: Any  # a ctypes array of int64
+    most: int  # threads that there is room for
 
 
 class Executable:
@@ -179,6 +180,12 @@ class Executable:
             ("optimizer", self.optimizer),
         )
 
+    def assign(self, found: Mapping[tuple[Any, str], Array]) -> None:
+        """Sets stored values, by space and name."""
+        blocks = dict(self._stored())
+        for (space, name), value in found.items():
+            blocks[space][name][...] = value
+
     def replace(self, manifest: Manifest, native: Native) -> None:
         """Another program over the same values; it has the same numbers and perhaps more."""
         with self._lock:
@@ -223,6 +230,14 @@ class Executable:
         with self._lock:
             self._invoke(call, rows, data, self.states.address)
 
+    def step(self, rows: int, data: Sequence[int]) -> float:
+        """`run` for the function of which only the first result is wanted."""
+        call = self._calls.get("step") or self._call("step")
+        with self._lock:
+            self._invoke(call, rows, data, self.states.address)
+            objective: float = call.results.item(0)
+        return objective
+
     def train(self, run: TrainingRun, data: Sequence[int]) -> None:
         """Calls the native training loop; `data` are the addresses of the whole data set."""
         call = self._call("train")
@@ -256,7 +271,7 @@ class Executable:
         if self._threads > 1:
             spec = call.spec
             threads = (spec.work + spec.work_per_block * blocks) // WORK_EACH
-            if threads > 1 and self._together(call, min(threads, self._threads)):
+            if threads > 1 and self._together(call, min(threads, call.most)):
                 return
         call.run(call.address)
 
@@ -299,6 +314,7 @@ class Executable:
             spec.per_block,
             spec,
             job,
+            self._threads,
         )
         self._calls[name] = call
         return call

@@ -105,6 +105,35 @@ def test_forward_backward_update_equals_step(fake_program, samples):
     assert one._executable.counters.step == two._executable.counters.step == 4
 
 
+def test_every_way_to_pass_a_batch_is_the_same_step(fake_program, samples):
+    x, t = samples
+    ways = (
+        lambda m: m.step(x, t),
+        lambda m: m.step(x, t=t),
+        lambda m: m.step((x, t)),
+        lambda m: m.step({"t": t, "x": x}),
+        lambda m: m.step(x.tolist(), t.astype(np.float64)),
+    )
+    found = []
+    for way in ways:
+        model = model_of(fake_program())
+        found.append((way(model), way(model), model.params.flat.tobytes()))
+    assert found == [found[0]] * len(ways)
+
+
+def test_a_refused_step_changes_nothing(model, samples):
+    x, t = samples
+    model.step(x, t)
+    before = model.params.flat.copy()
+    for data in ((), (x,), (x, t, t), (x, t[1:]), (x[:, 1:], t), (x, t * np.nan), (x, None)):
+        with pytest.raises(DataError):
+            model.step(*data)
+    with pytest.raises(DataError, match=f"`t` has {len(t) - 1} samples, `x` has {len(x)}"):
+        model.step(x, t[1:])
+    np.testing.assert_array_equal(model.params.flat, before)
+    assert model._executable.counters.step == 2
+
+
 def test_the_remembered_batch_is_a_copy(model, samples):
     x, t = samples
     x = x.copy()

@@ -121,6 +121,50 @@ def test_labels_of_any_type(dtype):
     np.testing.assert_array_equal(label(2)(np.array([0, 1, 1]).astype(dtype)), [0, 1, 1])
 
 
+@pytest.mark.parametrize("change", [lambda a: a, lambda a: a[::2], lambda a: a[::-1]])
+def test_labels_of_the_usual_type_take_a_short_way(change, monkeypatch):
+    monkeypatch.delattr(Converter, "_converted")
+    given = change(np.array([4, 0, 1, 1, 3, 2]))
+    found = label(5)(given)
+    assert (found.dtype, found.flags.c_contiguous) == (F32, True)
+    np.testing.assert_array_equal(found, given)
+    pairs = np.arange(12).reshape(3, 4)[:, ::2] % 5
+    np.testing.assert_array_equal(label(5, (2,))(pairs), pairs)
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (np.array([0, 2, 3, 1]), "from 0 to 2, found 3"),
+        (np.array([0, -1]), "found -1"),
+        (np.array([-(2**63), 0]), f"found -{2**63}"),
+        (np.array([2**63 - 1]), f"found {2**63 - 1}"),
+        (np.array([2**63 + 1], np.uint64), f"found {2**63 + 1}"),
+        (np.array([], np.int64), "the batch is empty"),
+        (np.array(1), "shape ()"),
+        (np.array(1.0, np.float32), "shape ()"),
+        (np.array([[0, 1]]), "(1, 2)"),
+    ],
+)
+def test_the_short_way_refuses_what_the_long_one_does(value, words):
+    assert words in refusal(label(), value)
+    if value.size and value.ndim == 1:
+        assert refusal(label(), value) == refusal(label(), value.tolist())
+
+
+@pytest.mark.parametrize("size", [1, 7, 16, 33, 1000])
+@pytest.mark.parametrize("dtype", [F32, F64])
+def test_a_nan_is_found_anywhere(size, dtype):
+    values = np.random.default_rng(size).normal(size=(size, 1)).astype(dtype)
+    values[0] = np.inf
+    converter = Converter(PortSpec("x", (1,)), "input", dtype)
+    assert converter(values) is values
+    for place in {0, size // 2, size - 1}:
+        wrong = values.copy()
+        wrong[place] = np.nan
+        assert f"NaN in sample {place}" in refusal(converter, wrong)
+
+
 def test_missing_label_is_minus_one():
     assert label(missing=True)([-1, 2])[0] == -1
     assert "-1" in refusal(label(missing=True), [0.0, np.nan])
