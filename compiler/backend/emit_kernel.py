@@ -139,6 +139,8 @@ class KernelEmitter(PlacesEmitter):
         type_ = vector(self.element, lanes)
         if op == "fma":
             return self.b.fma(*(self._value(a, type_) for a in args))
+        if op == "wide":
+            return self._value(args[0], self.wide)
         if op == "keep":
             mask, *others = args
             kept, other = (self._value(o, type_) for o in others)

@@ -40,7 +40,7 @@ class KernelScope:
         scalars: Sequence[str],
         declarations: dict[str, None],
     ) -> None:
-        self.b = Builder(precision, declarations, fused=target.fused)
+        self.b = Builder(precision, declarations, target.fused, target.estimates)
         self.kernel = kernel
         self.scalars = scalars
         self.lanes = target.lanes(precision)

@@ -48,6 +48,11 @@ class Target:
         return self.vector_bytes // (4 if precision == "f32" else 8)
 
     @property
+    def estimates(self) -> bool:
+        """Whether there are the estimates of AVX-512."""
+        return self.name == "avx512"
+
+    @property
     def x86(self) -> bool:
         return self.triple.startswith("x86_64")
 

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Final
 
 from netc.compiler.loops.loops import Affine, Extent, Load, Operand, Store
 from netc.compiler.loops.nests import write_at
+from netc.compiler.ops.source import Constant
 from netc.compiler.plan.costs import own_cost
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from netc.compiler.ir.graph import Node
     from netc.compiler.loops.product import Access, Product, Summed
@@ -28,8 +29,12 @@ def accumulate(
     rows: Sequence[Access],
     columns: Sequence[Access],
     initial: Sequence[Operand],
+    each: Mapping[str, Callable[[Affine], None]] | None = None,
 ) -> Sequence[Operand]:
-    """Σ rows[i] · columns[j] over the loops, for every i and j; row-major."""
+    """Σ rows[i] · columns[j] over the loops, for every i and j; row-major.
+
+    `each` writes something at the start of a round of the loop it is for.
+    """
 
     def walk(depth: int, shift: dict[str, Affine], sums: Sequence[Operand]) -> Sequence[Operand]:
         if depth == len(loops):
@@ -44,6 +49,8 @@ def accumulate(
         if rounds:
             opened = writer.begin(rounds, sums, hint="k")
             sums = opened.carried
+            if each and loop.name in each:
+                each[loop.name](opened.index)
             for u in range(unroll):
                 sums = walk(depth + 1, {**shift, loop.name: opened.index * unroll + u}, sums)
             sums = writer.end(opened, sums)
@@ -100,6 +107,7 @@ def finish(
             element(Affine(n // columns), Affine(n % columns), value)
         return
     lanes = writer.lanes
+    _prepare(product)
     scratch = writer.new_scratch(len(sums) * lanes)
     for n, value in enumerate(sums):
         writer.add(Store(scratch, Affine(n * lanes), value, wide=True))
@@ -109,15 +117,29 @@ def finish(
         element(i, j, value)
 
 
-def _epilogue_cost(product: Product) -> int:
-    """Vector instructions for one accumulator."""
+def _prepare(product: Product) -> None:
+    """Single numbers that the epilogue uses, in all lanes before its loop."""
+    writer = product.writer
+    for node in _epilogue(product):
+        for number in (a for a in node.args if a.type.rank == 0 and not a.type.batched):
+            if not isinstance(number.op, Constant):
+                writer.know(number, (), writer.compute("wide", writer.value(number, ())))
+
+
+def _epilogue(product: Product) -> list[Node]:
+    """What is computed for each accumulator."""
     stored = product.writer.plan.where
-    seen: set[Node] = set()
+    seen: dict[Node, None] = {}
     stack = [s.node for s in product.stores]
     while stack:
         node = stack.pop()
         if node in seen or node is product.node:
             continue
-        seen.add(node)
+        seen[node] = None
         stack.extend(a for a in node.args if a not in stored)
-    return len(product.stores) + sum(own_cost(n) for n in seen)
+    return list(seen)
+
+
+def _epilogue_cost(product: Product) -> int:
+    """Vector instructions for one accumulator."""
+    return len(product.stores) + sum(own_cost(n) for n in _epilogue(product))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from netc.compiler.backend.builder import element_of
+from netc.compiler.backend.math import estimates
 from netc.compiler.backend.math.bits import format_of, select_constant
 
 if TYPE_CHECKING:
@@ -54,6 +55,8 @@ def absolute(b: Builder, x: Value) -> Value:
 
 
 def sqrt(b: Builder, x: Value) -> Value:
+    if b.estimates and x.type == estimates.VECTOR:
+        return estimates.root(b, x)
     return b.sqrt(x)
 
 

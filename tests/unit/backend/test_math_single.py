@@ -95,6 +95,15 @@ def test_every_float_where_the_error_is_largest(name, low, high, run, ulps, chos
     assert ulps(run(name, x, target=chosen), exact).max() <= 2.0
 
 
+@pytest.mark.parametrize("exponent", [-126, -78, -76, 0, 126])
+@pytest.mark.parametrize("flush", [False, True])
+def test_root_of_every_mantissa_is_rounded_correctly(exponent, flush, run, chosen):
+    """Two exponents: an even and an odd one."""
+    first = (exponent + 127) << 23
+    x = np.arange(first, first + (1 << 24), dtype=np.uint32).view(np.float32)
+    assert np.array_equal(run("sqrt", x, target=chosen, flush=flush), np.sqrt(x))
+
+
 @pytest.mark.parametrize(
     ("name", "values"),
     {
