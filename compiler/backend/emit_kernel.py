@@ -91,12 +91,10 @@ class KernelEmitter(PlacesEmitter):
 
     def statement(self, statement: Statement) -> None:  # noqa: C901 - one case for each kind
         match statement:
-            case Load(name, buffer, index, wide):
-                type_, align = self._access(index, wide)
-                self.values[name] = self.b.load(type_, self._pointer(buffer, index), align)
-            case Store(buffer, index, value, wide):
-                type_, align = self._access(index, wide)
-                self.b.store(self._value(value, type_), self._pointer(buffer, index), align)
+            case Load():
+                self.values[statement.name] = self._load(statement)
+            case Store():
+                self._store(statement)
             case Prefetch(buffer, index):
                 self._prefetch(self._pointer(buffer, index))
             case Compute(name, op, args):
@@ -125,14 +123,6 @@ class KernelEmitter(PlacesEmitter):
                 self._place(statement)
             case Rows() | LoadRows() | StoreRows() | StoreResult() | Places():
                 self._border(statement)
-
-    def _access(self, index: Affine, wide: bool) -> tuple[str, int]:
-        """Type and alignment of an access; buffers start at whole vectors."""
-        if not wide:
-            return self.element, self.bytes
-        steps = (index.constant, *(factor for _, factor in index.terms))
-        aligned = all(step % self.lanes == 0 for step in steps)
-        return self.wide, self.bytes * (self.lanes if aligned else 1)
 
     def _compute(self, op: str, args: tuple[Operand, ...]) -> Value:
         lanes = self._width(args)

@@ -6,7 +6,7 @@ They are the caller's rows, one for each sample, and elements that run-time numb
 from __future__ import annotations
 
 from netc.compiler.backend.builder import Value, element_of, vector
-from netc.compiler.backend.kernel_scope import KernelScope
+from netc.compiler.backend.emit_lanes import LanesEmitter
 from netc.compiler.loops.loops import (
     Affine,
     LoadRows,
@@ -19,7 +19,7 @@ from netc.compiler.loops.loops import (
 from netc.compiler.program import Slot
 
 
-class PlacesEmitter(KernelScope):
+class PlacesEmitter(LanesEmitter):
     """The part of a kernel's emitter that loads and stores lane by lane."""
 
     # -- numbers as places ---------------------------------------------------------------------

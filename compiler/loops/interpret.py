@@ -110,10 +110,10 @@ class _Run:
     def statement(self, statement: Statement) -> None:  # noqa: C901 - one case each
         values = self.values
         match statement:
-            case Load(name, buffer, index, wide):
-                values[name] = self.place(buffer, index, wide).copy()
-            case Store(buffer, index, value, wide):
-                self.place(buffer, index, wide)[...] = self.value(value)
+            case Load():
+                values[statement.name] = self.load(statement)
+            case Store():
+                self.store(statement)
             case Prefetch():
                 pass
             case Compute(name, op, args):
@@ -143,6 +143,24 @@ class _Run:
                 self.integers[name] = int(_checked(self.value(value), limit))
             case Rows() | LoadRows() | StoreRows() | StoreResult() | Places():
                 self.border(statement)
+
+    def load(self, load: Load) -> Number:
+        if load.step == 1 and load.live is None:
+            return self.place(load.buffer, load.index, load.wide).copy()
+        first, last = load.live or (0, self.lanes)
+        found = np.zeros(self.lanes, self.number)
+        for lane in range(first, last):
+            found[lane] = self.place(load.buffer, load.index + lane * load.step, wide=False)
+        return found
+
+    def store(self, store: Store) -> None:
+        value = self.value(store.value)
+        if store.live is None:
+            self.place(store.buffer, store.index, store.wide)[...] = value
+            return
+        lanes = np.broadcast_to(value, self.lanes)
+        for lane in range(store.live):
+            self.place(store.buffer, store.index + lane, wide=False)[...] = lanes[lane]
 
     def transpose(self, tile: TransposeTile) -> None:
         """All vectors are read before the first is written."""

@@ -74,22 +74,29 @@ Extent = int | Count
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """`name = buffer[index]`, or the vector that starts there."""
+    """`name = buffer[index]`, or the vector that starts there, of elements `step` apart.
+
+    With `live` only the lanes from its first up to, not including, its second number are read; the
+    others are 0.
+    """
 
     name: str
     buffer: int
     index: Affine
     wide: bool
+    step: int = 1
+    live: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """`buffer[index] = value`; wide stores write a whole vector."""
+    """`buffer[index] = value`; wide stores write a whole vector, or its first `live` lanes."""
 
     buffer: int
     index: Affine
     value: Operand
     wide: bool
+    live: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

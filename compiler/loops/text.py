@@ -69,10 +69,13 @@ def _text(operand: Operand) -> str:
 
 def _line(statement: Statement, names: dict[int, str]) -> str:  # noqa: C901 - one case each
     match statement:
-        case Load(name, buffer, index, wide):
-            return f"{name} = {names[buffer]}[{index}{' ..' if wide else ''}]"
-        case Store(buffer, index, value, wide):
-            return f"{names[buffer]}[{index}{' ..' if wide else ''}] = {_text(value)}"
+        case Load(name, buffer, index, wide, step, live):
+            along = f" .. by {step}" if step != 1 else " .."
+            lanes = "" if live is None else f" lanes {live[0]} to {live[1]}"
+            return f"{name} = {names[buffer]}[{index}{along if wide else ''}]{lanes}"
+        case Store(buffer, index, value, wide, live):
+            along = " .." if live is None else f" .. {live}"
+            return f"{names[buffer]}[{index}{along if wide else ''}] = {_text(value)}"
         case Prefetch(buffer, index):
             return f"prefetch {names[buffer]}[{index}]"
         case Compute(name, op, args):
