@@ -24,6 +24,7 @@ from netc.compiler.loops.lower import distinct, lower
 from netc.compiler.ops.text import show
 from netc.compiler.over_data import over_data
 from netc.compiler.passes import pipeline
+from netc.compiler.passes.one_sample import one_sample
 from netc.compiler.plan.build import build_plan
 from netc.compiler.plan.memory import place
 from netc.compiler.plan.storage import ELEMENT_BYTES
@@ -98,6 +99,8 @@ class Program:
             precision, lanes = self.manifest.precision, self.manifest.lanes
             graph = function_graph(self.model, name)
             simplified = pipeline.run(graph, observers)
+            if name == "infer_one":
+                simplified = one_sample(simplified)
             plan = build_plan(simplified, lanes)
             memory = place(plan, ELEMENT_BYTES[precision])
             launches = lower(plan, self.target.registers, self.manifest.results)

@@ -15,6 +15,7 @@ from netc.compiler.ops.elementwise import Max, Min, Sqrt, add, div, mul, neg
 from netc.compiler.ops.reduce import batch_mean, broadcast, reduce_sum
 from netc.compiler.ops.scalar import apply
 from netc.compiler.ops.source import Source, constant, source
+from netc.compiler.passes.one_sample import has_one_sample
 from netc.compiler.passes.pipeline import BEFORE_DERIVATIVES, run
 
 if TYPE_CHECKING:
@@ -30,8 +31,8 @@ def function_graph(model: Model, name: FunctionName) -> Graph:
     if name not in functions(model):
         raise ValueError(f"{model.name} has no function {name}")
     match name:
-        case "infer":
-            outputs = _outputs(model, model.inference, with_target=False)
+        case "infer" | "infer_one":
+            return Graph(name, _inference(model).outputs)
         case "evaluate":
             outputs = _results(model, model.inference)
             outputs += _outputs(model, model.inference, with_target=True)
@@ -65,15 +66,23 @@ def undifferentiated(model: Model, name: FunctionName) -> Graph:
 
 def functions(model: Model) -> tuple[FunctionName, ...]:
     """The functions that the model's text gives rise to."""
-    names: list[FunctionName] = ["infer", "forward"]
+    names: list[FunctionName] = ["infer"]
+    if has_one_sample(_inference(model)):
+        names.append("infer_one")
     differentiable = model.training.loss is not None or model.training.penalty is not None
     if differentiable or model.inference.metrics:
-        names.insert(1, "evaluate")
+        names.append("evaluate")
+    names.append("forward")
     if differentiable:
         names.append("backward")
         if model.updates:
             names += ["update", "step", "train"]
     return tuple(names)
+
+
+def _inference(model: Model) -> Graph:
+    """The outputs in inference mode."""
+    return Graph("infer", tuple(_outputs(model, model.inference, with_target=False)))
 
 
 def _outputs(model: Model, values: Values, *, with_target: bool) -> list[Output]:

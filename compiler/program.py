@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Literal
 
-FunctionName = Literal["infer", "evaluate", "forward", "backward", "update", "step", "train"]
-"""infer: outputs in inference mode. evaluate: results (means) in inference mode.
-forward: outputs in training mode, states committed. backward: gradients and results, nothing
-committed. update: one optimizer step from the gradients. step: all of it, fused.
-train: many steps over a data set, in one call.
+FunctionName = Literal[
+    "infer", "infer_one", "evaluate", "forward", "backward", "update", "step", "train"
+]
+"""infer: outputs in inference mode. infer_one: the same, one sample after the other, for few of
+them. evaluate: results (means) in inference mode. forward: outputs in training mode, states
+committed. backward: gradients and results, nothing committed. update: one optimizer step from the
+gradients. step: all of it, fused. train: many steps over a data set, in one call.
 """
 
 

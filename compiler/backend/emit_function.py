@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from netc.compiler.backend.builder import Builder, Value, define, module
 from netc.compiler.backend.emit_kernel import emit_kernel
 from netc.compiler.backend.float_mode import flushed
+from netc.compiler.backend.sample_loop import sample_loop
 from netc.compiler.backend.train_loop import train_loop
 from netc.compiler.program import Slot
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from netc.compiler.program import Manifest
 
 CALL: Final = Value("%call", "ptr")
+
+LOOPS: Final = {"train": "netc.train", "infer_one": "netc.samples"}
+"""Functions that repeat `netc.call`, and by what."""
 
 BLOCK_SLOTS: Final = {
     "parameter": Slot.PARAMETERS,
@@ -76,8 +80,10 @@ def emit_module(
     texts.append(_body(launches, names, where, manifest, target))
     if name == "train":
         texts += train_loop(manifest, declarations)
+    if name == "infer_one":
+        texts.append(sample_loop(manifest))
     entry = Builder(manifest.precision, declarations)
-    inner = "netc.train" if name == "train" else "netc.call"
+    inner = LOOPS.get(name, "netc.call")
     flushed(entry, target, lambda: entry.call(inner, "void", CALL))
     entry.do("ret void")
     texts.append(define(f"netc_{name}", [CALL], entry))

@@ -1,6 +1,7 @@
 """Kernel IR → LLVM IR: loads and stores of numbers, of whole vectors and of some of their lanes.
 
-Invariant: no access touches memory of a lane that is not live.
+Invariant: no access touches memory of a lane that is not live. An access that says which lanes are
+live may start anywhere; others start at whole vectors when their index does.
 """
 
 from __future__ import annotations
@@ -42,8 +43,10 @@ class LanesEmitter(KernelScope):
         pointer = self._pointer(store.buffer, store.index)
         if store.live is None or not store.wide:
             self.b.store(value, pointer, align)
+        elif store.live == self.lanes:
+            self.b.store(value, pointer, self.bytes)
         else:
-            self.b.masked_store(value, pointer, self._lanes(0, store.live), align)
+            self.b.masked_store(value, pointer, self._lanes(0, store.live), self.bytes)
 
     def _lanes(self, first: int, last: int) -> Value:
         """The mask of some neighbouring lanes."""

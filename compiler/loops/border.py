@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from netc.compiler.loops.loops import (
+    Affine,
     Load,
     LoadRows,
     Rows,
@@ -13,18 +14,25 @@ from netc.compiler.loops.loops import (
     StoreRows,
 )
 from netc.compiler.loops.nests import BLOCKS
+from netc.compiler.plan.storage import storage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from netc.compiler.ir.graph import Output
+    from netc.compiler.ir.graph import Node, Output
     from netc.compiler.loops.writer import Writer
     from netc.compiler.plan.plan import Buffer
     from netc.compiler.plan.plan import Store as PlannedStore
 
 
 def write_pack(writer: Writer, store: PlannedStore, rows_buffer: Buffer) -> None:
-    """The caller's rows (of the minibatch, when an order is given) into blocks of samples."""
+    """The caller's rows (of the minibatch, when an order is given) into blocks of samples.
+
+    A value without a batch is the row of one sample, and there is no order.
+    """
+    if not store.node.type.batched:
+        _write_row(writer, store.node, (rows_buffer, store.buffer), to_caller=False)
+        return
     size = store.node.type.size
     source, target = writer.number(rows_buffer), writer.number(store.buffer)
     with writer.loop(BLOCKS, hint="b") as block:
@@ -38,8 +46,11 @@ def write_pack(writer: Writer, store: PlannedStore, rows_buffer: Buffer) -> None
 
 
 def write_unpack(writer: Writer, output: Output, rows_buffer: Buffer) -> None:
-    """Blocks of samples into the caller's rows."""
+    """Blocks of samples into the caller's rows; one row when there is one sample."""
     node = output.node
+    if not node.type.batched:
+        _write_row(writer, node, (writer.plan.where[node], rows_buffer), to_caller=True)
+        return
     source, target = writer.number(writer.plan.where[node]), writer.number(rows_buffer)
     size = node.type.size
     with writer.loop(BLOCKS, hint="b") as block, writer.loop(size) as element:
@@ -47,6 +58,32 @@ def write_unpack(writer: Writer, output: Output, rows_buffer: Buffer) -> None:
         index = (block * size + element) * writer.lanes
         writer.add(Load(name, source, index, wide=True))
         writer.add(StoreRows(target, block * writer.lanes, size, element, name))
+
+
+def _write_row(
+    writer: Writer, node: Node, buffers: tuple[Buffer, Buffer], *, to_caller: bool
+) -> None:
+    """Copies one sample between the caller, where it is dense, and where its rows are padded."""
+    shape = node.type.shape
+    rows = shape[0] if len(shape) > 1 else 1
+    columns = node.type.size // rows
+    padded = storage(node.type, writer.lanes).strides[0] if rows > 1 else 0
+    strides = (padded, columns) if to_caller else (columns, padded)
+    source, target = (writer.number(b) for b in buffers)
+
+    def copy(row: Affine, column: Affine, live: int) -> None:
+        name = writer.name()
+        first, second = (row * stride + column for stride in strides)
+        writer.add(Load(name, source, first, wide=True, live=(0, live)))
+        writer.add(Store(target, second, name, wide=True, live=live))
+
+    whole, rest = divmod(columns, writer.lanes)
+    with writer.loop(rows) as row:
+        if whole:
+            with writer.loop(whole, hint="l") as vector:
+                copy(row, vector * writer.lanes, writer.lanes)
+        if rest:
+            copy(row, Affine(whole * writer.lanes), rest)
 
 
 def write_results(

@@ -10,6 +10,7 @@ from netc.compiler.ops.contract import Contract
 from netc.compiler.ops.elementwise import StopGradient
 from netc.compiler.ops.reduce import Lift
 from netc.compiler.ops.source import Source
+from netc.compiler.passes.one_sample import of_one_sample
 from netc.compiler.plan.epilogue import assign_epilogues
 from netc.compiler.plan.fuse import accesses, choose_stored, in_memory, is_scalar_source
 from netc.compiler.plan.plan import Buffer, Plan, Region, Store, Unit
@@ -28,7 +29,7 @@ PERSISTENT = ("parameter", "state", "optimizer", "gradient")
 
 def build_plan(graph: Graph, lanes: int) -> Plan:
     """The plan of a function for a target with vectors of `lanes` elements."""
-    graph = _own_results(graph)
+    graph = _own_results(graph, of_one_sample(graph))
     nodes = graph.nodes()
     stored = choose_stored(nodes, (o.node for o in graph.outputs))
     where = _sources(nodes, lanes)
@@ -50,18 +51,19 @@ def build_plan(graph: Graph, lanes: int) -> Plan:
     return Plan(graph, lanes, (*units, *_leaving(graph)), where)
 
 
-def _own_results(graph: Graph) -> Graph:
+def _own_results(graph: Graph, one_sample: bool) -> Graph:
     """The graph with what leaves for the caller computed by the function itself.
 
     An output that does not depend on the sample is still one row for each sample, and a result that
     is a stored value may be overwritten before it leaves.
     """
-    return Graph(graph.name, tuple(Output(o.space, o.name, _own(o)) for o in graph.outputs))
+    outputs = (Output(o.space, o.name, _own(o, one_sample)) for o in graph.outputs)
+    return Graph(graph.name, tuple(outputs))
 
 
-def _own(output: Output) -> Node:
+def _own(output: Output, one_sample: bool) -> Node:
     node = output.node
-    if output.space == "output" and not node.type.batched:
+    if output.space == "output" and not node.type.batched and not one_sample:
         return make(Lift(), node)
     if output.space == "result" and in_memory(node):
         return make(StopGradient(), node)
@@ -74,7 +76,9 @@ def _sources(nodes: Sequence[Node], lanes: int) -> dict[Node, Buffer]:
         if not isinstance(node.op, Source) or is_scalar_source(node):
             continue
         elements = storage(node.type, lanes).elements
-        region: Region = "batch" if node.op.space == "input" else node.op.space
+        region: Region = node.op.space
+        if region == "input":
+            region = "batch" if node.op.batched else "fixed"
         where[node] = Buffer(node.op.name, region, elements)
     return where
 
