@@ -32,7 +32,7 @@ def function_graph(model: Model, name: FunctionName) -> Graph:
         raise ValueError(f"{model.name} has no function {name}")
     match name:
         case "infer" | "infer_one":
-            return Graph(name, _inference(model).outputs)
+            return Graph(name, inference_graph(model).outputs)
         case "evaluate":
             outputs = _results(model, model.inference)
             outputs += _outputs(model, model.inference, with_target=True)
@@ -67,7 +67,7 @@ def undifferentiated(model: Model, name: FunctionName) -> Graph:
 def functions(model: Model) -> tuple[FunctionName, ...]:
     """The functions that the model's text gives rise to."""
     names: list[FunctionName] = ["infer"]
-    if has_one_sample(_inference(model)):
+    if has_one_sample(inference_graph(model)):
         names.append("infer_one")
     differentiable = model.training.loss is not None or model.training.penalty is not None
     if differentiable or model.inference.metrics:
@@ -80,7 +80,7 @@ def functions(model: Model) -> tuple[FunctionName, ...]:
     return tuple(names)
 
 
-def _inference(model: Model) -> Graph:
+def inference_graph(model: Model) -> Graph:
     """The outputs in inference mode."""
     return Graph("infer", tuple(_outputs(model, model.inference, with_target=False)))
 

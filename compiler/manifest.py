@@ -4,17 +4,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from netc.compiler.functions import functions
+from netc.compiler.functions import functions, inference_graph
 from netc.compiler.ir.types import TensorType
-from netc.compiler.ops.source import Source
+from netc.compiler.ops.source import Random, Source
+from netc.compiler.passes.one_sample import has_one_sample
+from netc.compiler.plan.few_samples import few_samples
 from netc.compiler.plan.storage import ELEMENT_BYTES, storage
-from netc.compiler.program import Block, FunctionName, FunctionSpec, Manifest, PortSpec, StoredSpec
+from netc.compiler.program import (
+    Block,
+    FunctionName,
+    FunctionSpec,
+    InferenceSpec,
+    Manifest,
+    PortSpec,
+    StoredSpec,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from netc.compiler.elaborate.model import Model, Port
     from netc.compiler.ir.graph import Graph
+    from netc.compiler.ir.op import Op
     from netc.compiler.ir.types import Precision
     from netc.compiler.plan.plan import Memory
 
@@ -45,6 +56,7 @@ def manifest(model: Model, lanes: int) -> Manifest:
         optimizer=block(optimizer, lanes, precision),
         gradients=block(trained, lanes, precision),
         functions=functions(model),
+        inference=_inference(model, lanes),
     )
 
 
@@ -53,9 +65,30 @@ def function_spec(name: FunctionName, graph: Graph, memory: Memory) -> FunctionS
     sources = [n.op for n in graph.nodes() if isinstance(n.op, Source)]
     inputs = [op.name for op in sources if op.space == "input"]
     outputs = tuple(o.name for o in graph.outputs if o.space == "output")
+    counted = any(_counts(n.op) for n in graph.nodes())
     return FunctionSpec(
-        name, f"netc_{name}", tuple(inputs), outputs, memory.fixed, memory.per_block
+        name,
+        f"netc_{name}",
+        tuple(inputs),
+        outputs,
+        memory.fixed,
+        memory.per_block,
+        counted=counted,
     )
+
+
+def _counts(op: Op) -> bool:
+    """Whether an op reads the seed or a counter: every run-time number may be one."""
+    return isinstance(op, Random) or (isinstance(op, Source) and op.space == "scalar")
+
+
+def _inference(model: Model, lanes: int) -> InferenceSpec:
+    """What inference takes and gives, and when it goes sample by sample."""
+    graph = inference_graph(model)
+    sources = [n.op for n in graph.nodes() if isinstance(n.op, Source)]
+    inputs = tuple(op.name for op in sources if op.space == "input")
+    few = few_samples(graph, lanes) if has_one_sample(graph) else 0
+    return InferenceSpec(inputs, tuple(o.name for o in graph.outputs), few)
 
 
 def _port(port: Port) -> PortSpec:

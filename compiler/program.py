@@ -121,6 +121,7 @@ class FunctionSpec:
     Arena bytes for a batch of B samples: `fixed + per_block * ceil(B / lanes)`. What threads could
     share of its work takes one thread about `work + work_per_block * ceil(B / lanes)` nanoseconds;
     0 when threads cannot share it at all.
+    `counted` tells whether it reads the seed or one of the counters of the call.
     `inputs` and `outputs` are indices into the manifest's `ports` and `outputs`; unused ones keep
     their slot and may be 0.
     """
@@ -133,6 +134,19 @@ class FunctionSpec:
     per_block: int
     work: int = 0
     work_per_block: int = 0
+    counted: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class InferenceSpec:
+    """What the functions of inference take and give: all that a caller needs before the first call.
+
+    Up to `few` samples `infer_one` is faster than `infer`; 0 where there is no `infer_one`.
+    """
+
+    inputs: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+    few: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,3 +166,4 @@ class Manifest:
     optimizer: Block
     gradients: Block
     functions: tuple[FunctionName, ...]  # those this program has; made native at first use
+    inference: InferenceSpec = InferenceSpec()

@@ -15,7 +15,14 @@ from netc.runtime.arguments import Batch, Signature
 from netc.runtime.arrays import Array, address
 from netc.runtime.blocks import Values, aligned_bytes
 from netc.runtime.errors import DataError, UsageError, count
-from netc.runtime.evaluate import EVALUATION_BATCH, addresses, evaluation, outputs_of, predictions
+from netc.runtime.evaluate import (
+    EVALUATION_BATCH,
+    addresses,
+    evaluation,
+    inferred,
+    outputs_of,
+    predictions,
+)
 from netc.runtime.executable import Executable, Scalars
 from netc.runtime.fit import Training
 from netc.runtime.history import History
@@ -128,7 +135,7 @@ class Model:
             found = self._inference(inputs)
             if found is not None:
                 return found
-        return _single(outputs_of(self._executable, "infer", self._inputs(inputs, named)))
+        return _single(inferred(self._executable, self._inputs(inputs, named)))
 
     def predict(self, /, *inputs: object, **named: object) -> Outputs:
         """Like `forward` in inference mode, 1024 samples at a time, for data of any length."""
@@ -298,6 +305,7 @@ class Model:
             if name in names and name not in self.scalars:
                 self._program = self._program.clipped(name)
                 self._executable.replace(self._program.manifest, self._program.native)
+                self._inference = None
 
     def ir(self, stage: str, function: str = "step", kernel: str | None = None) -> str:
         """The text of one stage of the compiler for one function, or for one of its kernels."""
@@ -320,7 +328,7 @@ class Model:
     @property
     def output_names(self) -> tuple[str, ...]:
         """The outputs of `forward`, in declaration order."""
-        return tuple(self._executable.spec("infer").outputs)
+        return tuple(self.manifest.inference.outputs)
 
     @property
     def seed(self) -> int:
@@ -349,7 +357,7 @@ class Model:
 
     def _inputs(self, values: Sequence[object], named: Mapping[str, object]) -> Batch:
         """The inputs of an inference call; those that no output needs may be left out."""
-        names, needed = self._signature.inputs, self._executable.spec("infer").inputs
+        names, needed = self._signature.inputs, self.manifest.inference.inputs
         required = [n for n in names if n in needed] or names
         return self._signature.bind(names, required, values, named)
 

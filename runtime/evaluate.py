@@ -47,9 +47,16 @@ def outputs_of(executable: Executable, name: FunctionName, batch: Batch) -> dict
     return outputs
 
 
+def inferred(executable: Executable, batch: Batch) -> dict[str, Array]:
+    """The outputs in inference mode, in one call."""
+    outputs = new_outputs(executable, executable.manifest.inference.outputs, batch.samples)
+    executable.infer(batch.samples, addresses(executable, batch, outputs))
+    return outputs
+
+
 def predictions(executable: Executable, batch: Batch, size: int) -> dict[str, Array]:
     """The outputs in inference mode, computed `size` samples at a time."""
-    outputs = new_outputs(executable, executable.spec("infer").outputs, batch.samples)
+    outputs = new_outputs(executable, executable.manifest.inference.outputs, batch.samples)
     for rows, data, _ in _chunks(executable, batch, outputs, size):
         executable.infer(rows, data)
     return outputs

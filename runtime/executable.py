@@ -119,7 +119,7 @@ class TrainingRun:
 
 
 @dataclass(frozen=True, slots=True)
-class _Call:
+class NativeCall:
     """One native function with its own call block, and the job for several threads.
 
     Behind the call block is room for those of the other threads: the job has them filled in.
@@ -170,8 +170,8 @@ class Executable:
         self._threads = bounded(threads)
         self._lanes = manifest.lanes
         self._arena = Arena()
-        self._lock = Lock()
-        self._calls: dict[FunctionName, _Call] = {}
+        self.lock = Lock()
+        self._calls: dict[FunctionName, NativeCall] = {}
 
     def _stored(self) -> tuple[tuple[str, Values], ...]:
         return (
@@ -188,7 +188,7 @@ class Executable:
 
     def replace(self, manifest: Manifest, native: Native) -> None:
         """Another program over the same values; it has the same numbers and perhaps more."""
-        with self._lock:
+        with self.lock:
             for name, default in manifest.scalars[len(self.scalars) :]:
                 self.scalars.extend(name, default)
             self.manifest = manifest
@@ -202,7 +202,7 @@ class Executable:
 
     @threads.setter
     def threads(self, value: int) -> None:
-        with self._lock:
+        with self.lock:
             self._threads = bounded(value)
             self._calls = {}  # their blocks have room for as many threads as there were
 
@@ -219,15 +219,16 @@ class Executable:
         function does not use. `states` replaces the address of the states.
         """
         call = self._calls.get(name) or self._call(name)
-        with self._lock:
+        with self.lock:
             self._invoke(call, rows, data, states or self.states.address)
             results: list[float] = call.results.tolist()
         return results
 
     def infer(self, rows: int, data: Sequence[int]) -> None:
-        """`run` for the function that has no results."""
-        call = self._calls.get("infer") or self._call("infer")
-        with self._lock:
+        """`run` for the functions that have no results: sample by sample when they are few."""
+        name: FunctionName = "infer_one" if rows <= self.manifest.inference.few else "infer"
+        call = self._calls.get(name) or self._call(name)
+        with self.lock:
             self._invoke(call, rows, data, self.states.address)
 
     def step(self, rows: int, data: Sequence[int]) -> float:
@@ -241,7 +242,7 @@ class Executable:
     def train(self, run: TrainingRun, data: Sequence[int]) -> None:
         """Calls the native training loop; `data` are the addresses of the whole data set."""
         call = self._call("train")
-        with self._lock:
+        with self.lock:
             block = call.block
             block[Slot.SAMPLES] = run.samples
             block[Slot.ORDER] = address(run.order)
@@ -253,7 +254,7 @@ class Executable:
             block[Slot.FIRST] = run.first
             self._invoke(call, run.batch, data, self.states.address)
 
-    def _invoke(self, call: _Call, rows: int, data: Sequence[int], states: int) -> None:
+    def _invoke(self, call: NativeCall, rows: int, data: Sequence[int], states: int) -> None:
         block, counters, arena = call.block, self.counters, self._arena
         blocks = -(-rows // self._lanes)
         scratch = call.fixed + call.per_block * blocks
@@ -275,7 +276,7 @@ class Executable:
                 return
         call.run(call.address)
 
-    def _together(self, call: _Call, threads: int) -> bool:
+    def _together(self, call: NativeCall, threads: int) -> bool:
         """Runs a function on several threads; False, and nothing done, when that cannot be."""
         if self._team is None:
             return False
@@ -288,10 +289,26 @@ class Executable:
         finally:
             block[_THREADS] = 1
 
-    def _call(self, name: FunctionName) -> _Call:
+    def _call(self, name: FunctionName) -> NativeCall:
         """The call block of a function, made at its first use."""
-        if name in self._calls:
-            return self._calls[name]
+        if name not in self._calls:
+            self._calls[name] = self.apart(name)
+        return self._calls[name]
+
+    def count(self, call: NativeCall) -> None:
+        """Tells a native function the seed and the counters."""
+        block, counters = call.block, self.counters
+        block[_SEED] = self.seed
+        block[_STEP] = counters.step
+        block[_EPOCH] = counters.epoch
+        block[_STEPS] = counters.steps
+        block[_EPOCHS] = counters.epochs
+
+    def apart(self, name: FunctionName) -> NativeCall:
+        """A native function with a call block that nobody else uses.
+
+        Who calls it holds `lock`, and gives it scratch memory, states and the caller's arrays.
+        """
         start, spec = self._native(name)
         m = self.manifest
         size = Slot.DATA + len(m.inputs) + len(m.targets) + len(m.outputs)
@@ -305,7 +322,7 @@ class Executable:
         block[Slot.RESULTS] = address(results)
         block[Slot.THREADS] = 1
         job = (c_int64 * len(Job))(start, addressof(block), 8 * size)
-        call = _Call(
+        return NativeCall(
             _SIGNATURE(start),
             block,
             addressof(block),
@@ -316,8 +333,6 @@ class Executable:
             job,
             self._threads,
         )
-        self._calls[name] = call
-        return call
 
 
 _BATCH: Final = int(Slot.BATCH)  # plain numbers: an IntEnum costs 40 ns a look-up

@@ -1,6 +1,6 @@
 """The shortest way from arrays to outputs: inference with everything looked up beforehand.
 
-Invariant: the same checks and the same native call as any other function; only look-ups are saved.
+Invariant: the same checks and the same native functions as any other call; only look-ups are saved.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from netc.runtime.arrays import Array, address
+from netc.runtime.few_samples import FewSamples
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,18 +18,21 @@ if TYPE_CHECKING:
     from netc.runtime.arguments import Signature
     from netc.runtime.executable import Executable
 
+Outputs = Array | dict[str, Array]
+
 
 class Inference:
-    """Calls `infer` on arrays given in declaration order, one for each input."""
+    """Calls inference on arrays given in declaration order, one for each input."""
 
-    __slots__ = ("_converters", "_dtype", "_infer", "_names", "_outputs", "_slots")
+    __slots__ = ("_converters", "_dtype", "_executable", "_few", "_names", "_outputs", "_slots")
 
     def __init__(self, executable: Executable, signature: Signature) -> None:
         manifest = executable.manifest
-        given = executable.spec("infer").outputs
+        given = manifest.inference.outputs
         first = len(manifest.inputs) + len(manifest.targets)
-        self._infer = executable.infer
+        self._executable = executable
         self._dtype = executable.dtype
+        self._few: FewSamples | None = None
         self._converters = [signature.converter(name) for name in signature.inputs]
         self._names = [p.name for p in manifest.outputs if p.name in given]
         self._outputs = [
@@ -36,22 +40,29 @@ class Inference:
         ]
         self._slots = [0] * (first + len(manifest.outputs))
 
-    def __call__(self, values: Sequence[object]) -> Array | dict[str, Array] | None:
+    def __call__(self, values: Sequence[object]) -> Outputs | None:
         """The output, or a dict of several; None when the sample counts differ."""
+        if self._few is not None:
+            found = self._few(values)
+            if found is not None:
+                return found
+        arrays = [c(v) for c, v in zip(self._converters, values)]  # noqa: B905 - checked before
+        samples = len(arrays[0])
+        if any(len(array) != samples for array in arrays):
+            return None
+        if samples <= self._executable.manifest.inference.few:
+            if self._few is None:  # native code for few samples is made when there are few
+                self._few = FewSamples(self._executable, self._converters)
+            return self._few(arrays, converted=True)
+        return self._many(arrays, samples)
+
+    def _many(self, arrays: Sequence[Array], samples: int) -> Outputs:
         slots = self._slots.copy()
-        arrays: list[Array] = []  # keeps converted arrays alive during the call
-        samples = 0
-        for convert, value in zip(self._converters, values):  # noqa: B905 - checked by the caller
-            array = convert(value)
-            if samples and samples != len(array):
-                return None
-            samples = len(array)
-            slots[len(arrays)] = address(array)
-            arrays.append(array)
+        slots[: len(arrays)] = map(address, arrays)
         outputs = []
         for place, shape in self._outputs:
             output = np.empty((samples, *shape), self._dtype)
             slots[place] = address(output)
             outputs.append(output)
-        self._infer(samples, slots)
+        self._executable.infer(samples, slots)
         return outputs[0] if len(outputs) == 1 else dict(zip(self._names, outputs, strict=True))
