@@ -15,14 +15,7 @@ from netc.runtime.arguments import Batch, Signature
 from netc.runtime.arrays import Array, address
 from netc.runtime.blocks import Values, aligned_bytes
 from netc.runtime.errors import DataError, UsageError, count
-from netc.runtime.evaluate import (
-    EVALUATION_BATCH,
-    addresses,
-    evaluation,
-    inferred,
-    outputs_of,
-    predictions,
-)
+from netc.runtime.evaluate import EVALUATION_BATCH, addresses, evaluation, outputs_of, predictions
 from netc.runtime.executable import Executable, Scalars
 from netc.runtime.fit import Training
 from netc.runtime.history import History
@@ -135,7 +128,7 @@ class Model:
             found = self._inference(inputs)
             if found is not None:
                 return found
-        return _single(inferred(self._executable, self._inputs(inputs, named)))
+        return _single(outputs_of(self._executable, "infer", self._inputs(inputs, named)))
 
     def predict(self, /, *inputs: object, **named: object) -> Outputs:
         """Like `forward` in inference mode, 1024 samples at a time, for data of any length."""

@@ -41,16 +41,13 @@ def new_outputs(executable: Executable, names: Sequence[str], samples: int) -> d
 
 
 def outputs_of(executable: Executable, name: FunctionName, batch: Batch) -> dict[str, Array]:
-    """The outputs of a function, in one call."""
-    outputs = new_outputs(executable, executable.spec(name).outputs, batch.samples)
-    executable.run(name, batch.samples, addresses(executable, batch, outputs))
-    return outputs
-
-
-def inferred(executable: Executable, batch: Batch) -> dict[str, Array]:
-    """The outputs in inference mode, in one call."""
-    outputs = new_outputs(executable, executable.manifest.inference.outputs, batch.samples)
-    executable.infer(batch.samples, addresses(executable, batch, outputs))
+    """The outputs of a function, in one call; `infer` stands for either function of inference."""
+    if name == "infer":
+        outputs = new_outputs(executable, executable.manifest.inference.outputs, batch.samples)
+        executable.infer(batch.samples, addresses(executable, batch, outputs))
+    else:
+        outputs = new_outputs(executable, executable.spec(name).outputs, batch.samples)
+        executable.run(name, batch.samples, addresses(executable, batch, outputs))
     return outputs
 
 

@@ -20,9 +20,10 @@ from netc.compiler.loops.lower import distinct, lower
 from netc.compiler.manifest import block
 from netc.compiler.ops.source import Source
 from netc.compiler.passes.expand import expand
+from netc.compiler.passes.one_sample import of_one_sample
 from netc.compiler.plan.build import build_plan
 from netc.compiler.plan.memory import place
-from netc.compiler.program import Manifest, PortSpec, Slot
+from netc.compiler.program import FunctionName, Manifest, PortSpec, Slot
 
 DTYPE = {"f32": np.float32, "f64": np.float64}
 BLOCKS: tuple[tuple[Space, str, Slot], ...] = (
@@ -74,7 +75,10 @@ def aligned(size: int) -> tuple[np.ndarray, int]:
 
 
 class Native:
-    """A graph compiled for a target; call it with environments of any batch size."""
+    """A graph compiled for a target; call it with environments of any batch size.
+
+    A graph of one sample is called for each sample in turn.
+    """
 
     def __init__(self, graph: Graph, target_name: str | None = None) -> None:
         precision = graph.roots[0].type.precision
@@ -85,12 +89,13 @@ class Native:
         self.launches = lower(self.plan, chosen.registers, self.manifest.results)
         where = layout(self.memory, self.manifest)
         kernels = distinct(self.launches)
-        self.llvm = emit_module("step", self.launches, kernels, where, self.manifest, chosen)
+        self.name: FunctionName = "infer_one" if of_one_sample(graph) else "step"
+        self.llvm = emit_module(self.name, self.launches, kernels, where, self.manifest, chosen)
         self.library = jit.load(jit.compile_object(self.llvm, chosen))
 
     def __call__(self, env: Environment) -> dict[tuple[Space, str], Array]:
         """What `interpret(graph, env)` returns, computed by native code."""
-        return _call(self.library.address("netc_step"), self.manifest, self.memory, env)
+        return _call(self.library.address(f"netc_{self.name}"), self.manifest, self.memory, env)
 
     def interpreted(self, env: Environment) -> dict[tuple[Space, str], Array]:
         """The same by the interpreter of kernels, in an arena with the plan's offsets."""
@@ -140,17 +145,21 @@ def _interpreted(native, env):
     arena = np.full((memory.fixed + memory.per_block * blocks) // width, np.nan, dtype)
     arrays = _flat_arrays(manifest, env, dtype)
 
-    def array(buffer):
+    def array(buffer, sample):
         if buffer not in memory.offsets:
-            return arrays[buffer.region, buffer.name]
+            found = arrays[buffer.region, buffer.name]
+            if native.name == "infer_one" and buffer.region in ("input", "output"):
+                found = found.reshape(env.batch, -1)[sample]
+            return found
         start, size = memory.offsets[buffer] // width, buffer.elements
         if buffer.region == "batch":
             start, size = memory.fixed // width + start * blocks, size * blocks
         return arena[start : start + size]
 
-    for launch in native.launches:
-        buffers = [array(b) for b in launch.buffers]
-        run_kernel(launch.kernel, buffers, env, lanes=lanes, precision=manifest.precision)
+    for sample in range(env.batch if native.name == "infer_one" else 1):
+        for launch in native.launches:
+            buffers = [array(b, sample) for b in launch.buffers]
+            run_kernel(launch.kernel, buffers, env, lanes=lanes, precision=manifest.precision)
     found = {("result", n): arrays["result", "results"][i] for i, n in enumerate(manifest.results)}
     for port in manifest.outputs:
         found["output", port.name] = arrays["output", port.name].reshape(env.batch, *port.shape)

@@ -15,10 +15,18 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from netc.compiler.program import Block, FunctionSpec, Manifest, PortSpec, Slot, StoredSpec
+from netc.compiler.program import (
+    Block,
+    FunctionSpec,
+    InferenceSpec,
+    Manifest,
+    PortSpec,
+    Slot,
+    StoredSpec,
+)
 
 N, K = 4, 2
-ALL = ("infer", "evaluate", "forward", "backward", "update", "step", "train")
+ALL = ("infer", "infer_one", "evaluate", "forward", "backward", "update", "step", "train")
 
 
 def view(address, shape, dtype):
@@ -57,6 +65,7 @@ class FakeProgram:
             optimizer=stored(".v"),
             gradients=stored(""),
             functions=functions,
+            inference=InferenceSpec(("x",), ("y",), few=3),
         )
         self.settings = settings or default_settings()
         source = SimpleNamespace(name="affine.net", text="net Affine { }\n")
@@ -83,8 +92,13 @@ class FakeProgram:
         return {}
 
     def native(self, name):
-        inputs = ("x",) if name in ("infer", "forward", "update") else ("x", "t")
-        outputs = {"infer": ("y",), "forward": ("y",), "evaluate": ("gap",)}.get(name, ())
+        inputs = ("x",) if name in ("infer", "infer_one", "forward", "update") else ("x", "t")
+        outputs = {
+            "infer": ("y",),
+            "infer_one": ("y",),
+            "forward": ("y",),
+            "evaluate": ("gap",),
+        }.get(name, ())
         spec = FunctionSpec(name, f"f_{name}", inputs, outputs, 128, 64)
 
         def run(address):
@@ -99,6 +113,9 @@ class FakeProgram:
 
     def _infer(self, c):
         c.output(0)[...] = c.y(training=False)
+
+    def _infer_one(self, c):
+        self._infer(c)
 
     def _evaluate(self, c):
         c.report(c.results, training=False)

@@ -1,10 +1,12 @@
 """The protocol of a model, on a program whose native functions are Python callbacks."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from netc.compiler.program import InferenceSpec
 from netc.model import Model
 from netc.runtime.errors import DataError, UsageError
 
@@ -46,21 +48,36 @@ def test_batches_of_any_size_in_any_layout(model, samples):
     np.testing.assert_allclose(model(x[::2]), whole[::2], rtol=1e-6)
 
 
+def test_few_samples_go_one_by_one(model, program, samples):
+    """Also when arrays must be converted; several at once, and what is refused stays so."""
+    x, _ = samples
+    for few in (x[:3], x[1:2], x[:3].astype(np.float64), x[:3].tolist(), x[::2][:2]):
+        for _ in range(2):
+            np.testing.assert_allclose(model(few), expected(model, np.array(few)), rtol=1e-6)
+    np.testing.assert_allclose(model(x=x[:3]), expected(model, x[:3]), rtol=1e-6)
+    assert set(program.calls) == {"infer_one"}
+    bad = x[:2].copy()
+    bad[1, 3] = np.nan
+    for wrong, message in ((bad, "NaN in sample 1"), (x[0], r"expects an array"), (x[:0], "empty")):
+        with pytest.raises(DataError, match=message):
+            model(wrong)
+    model(x[:4])
+    assert program.calls[-1] == "infer"
+
+
 def test_predict_works_in_batches(model, program):
     x = np.ones((2500, 4), np.float32)
     assert model.predict(x).shape == (2500, 2)
     assert program.calls == ["infer"] * 3
 
 
-def test_several_outputs_are_a_dict(program, samples, monkeypatch):
-    native = program.native
-
-    def both(name):
-        address, spec = native(name)
-        return address, type(spec)(spec.name, spec.symbol, spec.inputs, ("y", "gap"), 128, 64)
-
-    program.native = both
-    assert set(model_of(program).forward(samples[0])) == {"y", "gap"}
+def test_several_outputs_are_a_dict(program, samples):
+    inference = InferenceSpec(("x",), ("y", "gap"), few=3)
+    program.manifest = replace(program.manifest, inference=inference)
+    model = model_of(program)
+    for x in (samples[0], samples[0][:1]):
+        assert set(model.forward(x)) == {"y", "gap"}
+        assert set(model.forward(x)) == {"y", "gap"}
 
 
 def test_evaluate_weighs_by_samples(model, samples):
