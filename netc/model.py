@@ -298,7 +298,6 @@ class Model:
             if name in names and name not in self.scalars:
                 self._program = self._program.clipped(name)
                 self._executable.replace(self._program.manifest, self._program.native)
-                self._inference = None
 
     def ir(self, stage: str, function: str = "step", kernel: str | None = None) -> str:
         """The text of one stage of the compiler for one function, or for one of its kernels."""
