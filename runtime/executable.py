@@ -172,6 +172,7 @@ class Executable:
         self._arena = Arena()
         self.lock = Lock()
         self._calls: dict[FunctionName, NativeCall] = {}
+        self._apart: list[NativeCall] = []
 
     def _stored(self) -> tuple[tuple[str, Values], ...]:
         return (
@@ -191,6 +192,8 @@ class Executable:
         with self.lock:
             for name, default in manifest.scalars[len(self.scalars) :]:
                 self.scalars.extend(name, default)
+            for call in self._apart:
+                call.block[Slot.SCALARS] = address(self.scalars.memory)
             self.manifest = manifest
             self._native = native
             self._calls = {}
@@ -234,7 +237,7 @@ class Executable:
     def step(self, rows: int, data: Sequence[int]) -> float:
         """`run` for the function of which only the first result is wanted."""
         call = self._calls.get("step") or self._call("step")
-        with self._lock:
+        with self.lock:
             self._invoke(call, rows, data, self.states.address)
             objective: float = call.results.item(0)
         return objective
@@ -292,7 +295,7 @@ class Executable:
     def _call(self, name: FunctionName) -> NativeCall:
         """The call block of a function, made at its first use."""
         if name not in self._calls:
-            self._calls[name] = self.apart(name)
+            self._calls[name] = self._made(name)
         return self._calls[name]
 
     def count(self, call: NativeCall) -> None:
@@ -309,6 +312,10 @@ class Executable:
 
         Who calls it holds `lock`, and gives it scratch memory, states and the caller's arrays.
         """
+        self._apart.append(self._made(name))
+        return self._apart[-1]
+
+    def _made(self, name: FunctionName) -> NativeCall:
         start, spec = self._native(name)
         m = self.manifest
         size = Slot.DATA + len(m.inputs) + len(m.targets) + len(m.outputs)
