@@ -1,12 +1,11 @@
 """The reference nets: the `.net` files beside this one, and what a peer needs to build the same.
 
-Every net is a chain of parts with softmax cross-entropy at its end. A peer builds the parts in order
-from the values of the compiled model, so text and peer cannot drift apart in a size.
+Every net is a chain of parts with softmax cross-entropy at its end. A peer builds the parts in
+order from the values of the compiled model, so text and peer cannot drift apart in a size.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from math import prod
@@ -18,7 +17,7 @@ import numpy as np
 import netc
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from netc.compiler.program import Manifest
     from netc.model import Precision
@@ -91,8 +90,9 @@ class Net:
             yield Piece(part, own, tuple(islice(states, 2 * (part.kind == "batch_norm"))))
 
     def flops(self, model: netc.Model, batch: int) -> int:
-        """Useful operations of a step: products forward, of the weights' gradients, and of the
-        inputs' gradients but that of the first layer.
+        """Useful operations of a step: products forward and for the gradients of weights and inputs.
+
+        The first layer needs no gradient of its input.
         """
         (port,) = model.manifest.inputs
         found, places = [], port.shape[1:]

@@ -114,7 +114,7 @@ def _disturb(model: netc.Model) -> None:
     """Moves every parameter and state a little, so that none is 0 or 1 by default."""
     random = np.random.default_rng(1)
     for value in (*model.params.values(), *model.state.values()):
-        value += random.uniform(-0.05, 0.05, value.shape)
+        value[...] += random.uniform(-0.05, 0.05, value.shape)
 
 
 def agree(what: str, found: object, own: object, tolerance: float) -> None:
