@@ -6,82 +6,145 @@ import argparse
 import json
 import os
 import platform
-from dataclasses import asdict
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 from rich.console import Console
 
-from benchmarks import compiling, peers, report, running
+from benchmarks import compiling, memory, peers, report, running, starting, tables
 from benchmarks.ceiling import ceiling
+from benchmarks.fleet import fleet
 from benchmarks.nets import FOLDER, NETS
+from benchmarks.results import Results
 from netc.compiler.backend.target import host_target
 
-EXAMPLES: Final = Path(__file__).parent.parent / "examples"
-COMPILED: Final = {"digits": EXAMPLES / "digits.net", "mlp_m": FOLDER / "mlp_m.net"}
-CHAINS: Final = (10, 100, 300)
-SMOKE_NETS: Final = "xor,mlp_s"
-LIBRARIES: Final = ("numpy", "llvmlite", "lark", "torch")
-BATCHES: Final = "1,2,4,8,16,32,64,128,256,512"
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+COMPILED: Final = ("mlp_m", "lenet", "vgg_bn")
+CHAINS: Final = (10, 100, 1000)
+SMOKE_NETS: Final = "xor,mlp_s,lenet"
+LIBRARIES: Final = ("numpy", "llvmlite", "lark", "torch", "jax", "scikit-learn", "onnxruntime")
+MODULES: Final = {"scikit-learn": "sklearn"}
+BATCHES: Final = "1,2,3,4,8,16,32,64,128,256,512"
+SHARES: Final = (1, 0.4, 0.4)
+"""Seconds for inference of one sample and of a batch, to those for training steps."""
+
+SWEEP_SECONDS: Final = 0.3
+"""Of each kind, at each point of the sweep."""
 
 
 def main() -> None:
     options = _options()
-    names = [name for name in _words(options.peers) if peers.available(name)]
-    missing = [name for name in _words(options.peers) if name not in names]
-    console = Console(width=max(Console().width, 120))
-    console.print(*(f"{key} {value}" for key, value in machine().items()), sep=", ")
-    if missing:
-        console.print(f"not installed, skipped: {', '.join(missing)}")
-    peak = ceiling(options.seconds / 4)
-    console.print(f"peak of multiply-adds on one core: {peak / 1e9:.0f} GFLOP/s")
-
-    found = [
-        running.measure(net, int(batch), names, options.seconds)
-        for net in (NETS[name] for name in _words(options.nets))
-        for batch in _words(options.batches or str(net.batch))
-    ]
-    compiled = _compiled(options) if options.compile else {}
-    console.print(f"wall-clock time up to {report.stretched(found):.2f} times processor time")
-    tables = []
-    if options.batches:
-        tables.append(report.by_batch(found, names))
-    elif found:
-        tables += [report.training(found, names, peak), report.inference(found, names)]
-    if compiled:
-        tables.append(report.compiling(compiled))
-    for table in tables:
+    console = Console(width=max(Console().width, 140))
+    results = _read(options.read) if options.read else _measured(options, console)
+    for table in tables.tables(results):
         console.print(table.rich())
-
-    results: dict[str, Any] = {"machine": machine(), "peak": peak, "missing peers": missing}
-    results |= {"nets": [asdict(one) for one in found], "compile": compiled}
     if options.json:
-        options.json.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+        text = json.dumps(results.data(), indent=1)
+        options.json.write_text(text + "\n", encoding="utf-8")
     if options.markdown:
-        before = options.markdown.read_text(encoding="utf-8") if options.markdown.exists() else ""
-        options.markdown.write_text(report.updated(before, tables), encoding="utf-8")
+        before = options.markdown.read_text(encoding="utf-8")
+        parts = {table.key: table.markdown() for table in tables.tables(results)}
+        parts["machine"] = _sentence(results)
+        options.markdown.write_text(report.updated(before, parts), encoding="utf-8")
+    if options.plots:
+        from benchmarks import plots  # noqa: PLC0415 - needs matplotlib
+
+        plots.draw(results, options.plots)
 
 
 def machine() -> dict[str, str]:
     """What the numbers depend on."""
-    target = host_target()
     found = {
         "cores": str(os.cpu_count()),
-        "target": target.name,
+        "target": host_target().name,
         "python": platform.python_version(),
     }
     for library in LIBRARIES:
-        if peers.available(library):
+        if find_spec(MODULES.get(library, library)) is not None:
             found[library] = version(library)
     return found
 
 
+def _measured(options: argparse.Namespace, console: Console) -> Results:
+    """Everything that the options ask for."""
+    names = [name for name in _words(options.peers) if peers.available(name)]
+    missing = [name for name in _words(options.peers) if name not in names]
+    console.print(*(f"{key} {value}" for key, value in machine().items()), sep=", ")
+    if missing:
+        console.print(f"not installed, skipped: {', '.join(missing)}")
+    threads = [int(n) for n in _words(options.threads)]
+    one = ceiling(options.seconds / 4)
+    peak = {str(n): one * n for n in threads}
+    console.print(f"peak of multiply-adds on one core: {one / 1e9:.0f} GFLOP/s")
+    found = _nets(options, names, threads, console)
+    sweep = _sweep(options, names, threads, console) if options.sweep else []
+    chosen = [NETS[name] for name in _words(options.nets)]
+    return Results(
+        machine=machine(),
+        peak=peak,
+        missing=missing,
+        nets=found,
+        sweep=sweep,
+        compile=_compiled(options) if options.compile else {},
+        starts=starting.starts(names, NETS["lenet"]) if options.compile else {},
+        memory=[memory.memory(net, net.batch) for net in chosen],
+    )
+
+
+def _nets(
+    options: argparse.Namespace, names: Sequence[str], threads: Sequence[int], console: Console
+) -> list[running.NetResult]:
+    """Every net at its own batch, after the check that all agree."""
+    found = []
+    seconds = [share * options.seconds for share in SHARES]
+    for count in threads:
+        with fleet(names, count) as workers:
+            for net in (NETS[name] for name in _words(options.nets)):
+                console.print(f"{net.name}, threads: {count}", style="dim")
+                running.check(net, net.batch, workers)
+                found.append(running.measure(net, net.batch, count, workers, seconds))
+    return found
+
+
+def _sweep(
+    options: argparse.Namespace, names: Sequence[str], threads: Sequence[int], console: Console
+) -> list[running.NetResult]:
+    """Every net at every batch size, without the peers that compile for minutes."""
+    found = []
+    quick = [name for name in names if name != "torch-compile"]
+    seconds = (SWEEP_SECONDS, 0, SWEEP_SECONDS)
+    for count in threads:
+        with fleet(quick, count) as workers:
+            for net in (NETS[name] for name in _words(options.nets)):
+                console.print(f"{net.name} by batch, threads: {count}", style="dim")
+                found += [
+                    running.measure(net, int(batch), count, workers, seconds)
+                    for batch in _words(options.batches)
+                ]
+    return found
+
+
 def _compiled(options: argparse.Namespace) -> dict[str, compiling.Seconds]:
-    found = {name: compiling.cold(file, options.repeats) for name, file in COMPILED.items()}
+    chosen = COMPILED[:1] if options.smoke else COMPILED
+    found = {name: compiling.cold(FOLDER / f"{name}.net", options.repeats) for name in chosen}
     for layers in CHAINS[:1] if options.smoke else CHAINS:
         found[f"chain of {layers}"] = compiling.cold(FOLDER / "chain.net", 1, layers=layers)
     return found
+
+
+def _sentence(results: Results) -> str:
+    """What the numbers of a page depend on, for its readers."""
+    known = ", ".join(f"{key} {value}" for key, value in results.machine.items())
+    peak = results.peak["1"] / 1e9 if "1" in results.peak else 0
+    return f"Measured with {known}; multiply-adds reach {peak:.0f} GFLOP/s on one core."
+
+
+def _read(path: Path) -> Results:
+    return Results.read(json.loads(path.read_text(encoding="utf-8")))
 
 
 def _words(text: str) -> list[str]:
@@ -92,23 +155,24 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     add = parser.add_argument
     add("--nets", default=",".join(NETS), help="which, with commas (default: %(default)s)")
-    add("--batches", help=f"batch sizes instead of each net's own, such as {BATCHES}")
-    add(
-        "--peers",
-        default=",".join(peers.PEERS[:2]),
-        help=f"of {', '.join(peers.PEERS)} (default: %(default)s)",
-    )
-    add("--seconds", type=float, default=4.0, help="for each training step (default: %(default)s)")
+    add("--peers", default=",".join(peers.WAYS), help="which (default: %(default)s)")
+    add("--threads", default="1,2", help="how many (default: %(default)s)")
+    add("--seconds", type=float, default=3.0, help="for each training step (default: %(default)s)")
+    add("--sweep", action="store_true", help="every net at many batch sizes as well")
+    add("--batches", default=BATCHES, help="those sizes (default: %(default)s)")
     add("--repeats", type=int, default=3, help="fresh processes for compile times")
     add("--no-compile", dest="compile", action="store_false", help="leave compile times out")
     add("--json", type=Path, metavar="FILE", help="write all numbers there")
-    add("--markdown", type=Path, metavar="FILE", help="write or replace the tables there")
+    add("--markdown", type=Path, metavar="FILE", help="replace the tables of this file")
+    add("--plots", type=Path, metavar="FOLDER", help="draw plots there (needs matplotlib)")
+    add("--read", type=Path, metavar="FILE", help="take the numbers of such a JSON file instead")
     add("--smoke", action="store_true", help="only see that everything runs, without peers")
     options = parser.parse_args()
     if options.smoke:
-        options.nets, options.peers, options.seconds, options.repeats = SMOKE_NETS, "", 0.2, 1
+        options.nets, options.peers, options.threads = SMOKE_NETS, "", "1"
+        options.seconds, options.repeats = 0.2, 1
     unknown = set(_words(options.nets)) - NETS.keys()
-    unknown |= set(_words(options.peers)) - set(peers.PEERS)
+    unknown |= set(_words(options.peers)) - peers.WAYS.keys()
     if unknown:
         parser.error(f"unknown: {', '.join(sorted(unknown))}")
     return options

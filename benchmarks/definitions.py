@@ -74,7 +74,7 @@ def table(step: dict[str, Timing], forward: dict[str, Timing]) -> Table:
         for name in FILES
     ]
     head = ("net", "step, µs", "step, ratio", "forward, µs", "forward, ratio")
-    return Table(f"Own definitions, batch of {BATCH}", head, rows)
+    return Table("definitions", f"Own definitions, batch of {BATCH}", head, rows)
 
 
 if __name__ == "__main__":

@@ -139,7 +139,9 @@ def table(name: str, whole: Timing, kernels: list[KernelTime], peak: float) -> T
         speed = gigaflops(flops, seconds, peak)
         rows.append([label, "", microseconds(seconds), share, *speed])
     title = f"{name}: kernels alone; peak {peak / 1e9:.0f} GFLOP/s"
-    return Table(title, ("kind", "what", "µs", "share", "GFLOP/s", "of peak"), rows, left=2)
+    return Table(
+        "kernels", title, ("kind", "what", "µs", "share", "GFLOP/s", "of peak"), rows, left=2
+    )
 
 
 def main() -> None:

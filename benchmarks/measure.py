@@ -1,8 +1,8 @@
 """Timing several ways of doing the same: interleaved rounds, so that all see the same machine.
 
-A sample is a run of many calls, long enough for the clock; its time is divided by their number.
-Everything here runs on one thread at a time, so processor time is what a quiet machine's wall clock
-would show; how far that clock went is kept beside it.
+A sample is a run of many calls, long enough for the clock; its time is divided by their number. On
+one thread processor time is what a quiet machine's wall clock would show, and it leaves out the
+waiting on a busy one; several threads are timed by the wall clock.
 """
 
 from __future__ import annotations
@@ -14,10 +14,12 @@ from time import perf_counter, process_time
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
 SAMPLE_SECONDS: Final = 3e-3
 LEAST_ROUNDS: Final = 5
+LONG: Final = 0.02
+"""A run of this many seconds needs no warm caches before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,14 @@ class Timing:
     spread: float
     samples: int
     wall: float
+
+    @classmethod
+    def of(cls, samples: Sequence[tuple[float, float]], *, by_wall: bool = False) -> Timing:
+        """Summary of (processor, wall-clock) seconds; at least two."""
+        used, wall = zip(*samples, strict=True)
+        low, middle, high = quantiles(wall if by_wall else used, n=4)
+        least = min(wall if by_wall else used)
+        return cls(middle, least, (high - low) / middle, len(samples), median(wall))
 
     def times(self, factor: float) -> Timing:
         """The same for a part or a multiple."""
@@ -66,38 +76,40 @@ def interleaved(ways: Mapping[str, Way], seconds: float) -> dict[str, Timing]:
 
     The order changes from round to round: no way always follows the same other one.
     """
-    series = {name: _Series(way) for name, way in ways.items()}
-    order, random = list(series.values()), Random(0)
+    series = {name: Series(way) for name, way in ways.items()}
+    samples: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
+    order, random = list(ways), Random(0)
     end = perf_counter() + seconds
-    while perf_counter() < end or any(len(s.samples) < LEAST_ROUNDS for s in order):
+    while perf_counter() < end or any(len(found) < LEAST_ROUNDS for found in samples.values()):
         random.shuffle(order)
-        for one in order:
-            one.take()
-    return {name: one.timing() for name, one in series.items()}
+        for name in order:
+            samples[name].append(series[name].take())
+    return {name: Timing.of(found) for name, found in samples.items()}
 
 
-class _Series:
-    """The samples of one way, all of the same number of times: processor and wall-clock seconds."""
+class Series:
+    """Samples of one way, each of enough times for the clock."""
 
     def __init__(self, way: Way) -> None:
-        self.samples: list[tuple[float, float]] = []
         self._way = way
         self._times = 1
-        way.run(1)  # compiles, loads, warms up
-
-    def take(self) -> None:
-        """Adds a sample; one that is too short shows that all so far were, and they go."""
-        while (seconds := self._seconds())[0] < self._way.sample / 2:
+        self._warm = 1
+        way.run(1)  # compiles, loads
+        while max(found := self._measured()) < way.sample / 2:
             self._times *= 2
-            self.samples.clear()
-        self.samples.append(seconds)
+        self._warm = -(-self._times // 8) if max(found) < LONG else 0
 
-    def timing(self) -> Timing:
-        used, wall = ([one / self._times for one in two] for two in zip(*self.samples, strict=True))
-        low, middle, high = quantiles(used, n=4)
-        return Timing(middle, min(used), (high - low) / middle, len(used), median(wall))
+    def take(self) -> tuple[float, float]:
+        """Processor and wall-clock seconds of one time, once caches are warm again."""
+        if self._warm:
+            self._way.run(self._warm)
+        used, wall = self._measured()
+        if used < self._way.sample / 4:  # the first runs were slow ones
+            self._times *= 2
+            return self.take()
+        return used / self._times, wall / self._times
 
-    def _seconds(self) -> tuple[float, float]:
+    def _measured(self) -> tuple[float, float]:
         used, wall = process_time(), perf_counter()
         self._way.run(self._times)
         return process_time() - used, perf_counter() - wall

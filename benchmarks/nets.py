@@ -17,7 +17,7 @@ import numpy as np
 import netc
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from netc.compiler.program import Manifest
     from netc.model import Precision
@@ -46,7 +46,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A part with its values: weights [in, out] or [out, in, h, w], biases; live.
+    """A part with its values: weights [in, out] or [out, in, h, w], biases.
 
     `states` are the running mean and variance of a batch normalisation.
     """
@@ -82,21 +82,20 @@ class Net:
         kept = tuple(replace(p, number=0) if p.kind == "dropout" else p for p in self.parts)
         return replace(self, parts=kept)
 
-    def pieces(self, model: netc.Model) -> Iterator[Piece]:
-        """The parts in order, each with its values in the model."""
-        values, states = iter(model.params.values()), iter(model.state.values())
+    def pieces(self, parameters: Iterable[Array], states: Iterable[Array]) -> Iterator[Piece]:
+        """The parts in order, each with its values; those of a model come in declaration order."""
+        values, states = iter(parameters), iter(states)
         for part in self.parts:
             own = tuple(islice(values, PARAMETERS.get(part.kind, 0)))
             yield Piece(part, own, tuple(islice(states, 2 * (part.kind == "batch_norm"))))
 
-    def flops(self, model: netc.Model, batch: int) -> int:
-        """Useful operations of a step: products forward and for the gradients of weights and inputs.
+    def flops(self, pieces: Iterable[Piece], shape: Sequence[int], batch: int) -> int:
+        """Useful operations of a step: products forward and for both gradients.
 
-        The first layer needs no gradient of its input.
+        The first layer needs no gradient of its input, which has this shape.
         """
-        (port,) = model.manifest.inputs
-        found, places = [], port.shape[1:]
-        for piece in self.pieces(model):
+        found, places = [], tuple(shape[1:])
+        for piece in pieces:
             weights = piece.values[0] if piece.values else np.empty(0)
             match piece.part.kind:
                 case "dense":

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from math import isfinite
+from pathlib import Path
+from random import Random
+from tempfile import TemporaryDirectory
+from time import perf_counter, sleep
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from benchmarks import peers
-from benchmarks.measure import Timing, Way, calls, interleaved
-from benchmarks.nets import random_data
+from benchmarks.measure import LEAST_ROUNDS, Timing
+from benchmarks.peers import WAYS
+from benchmarks.server import FIT, OWN
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    import netc
-    from benchmarks.nets import Array, Net
+    from benchmarks.fleet import Worker
+    from benchmarks.nets import Net
     from netc.model import Precision
 
 CHECKED_STEPS: Final = 3
@@ -27,11 +30,8 @@ COMPARED: Final[Sequence[tuple[Precision, int, float, float]]] = (
 )
 """Precision, steps, and what losses and outputs may differ by relative to the largest."""
 
-FIT_ELEMENTS: Final = 1 << 20
-"""Input numbers of the data set behind `fit`: 4 MiB, so that a batch is not in the first caches."""
-
-FIT_SECONDS: Final = 0.03
-"""A sample of `fit` is longer: each call starts a thread."""
+SETTLING: Final = 0.004
+"""Seconds between samples of several threads: those of the last one stop waiting actively."""
 
 
 class DisagreementError(Exception):
@@ -40,81 +40,100 @@ class DisagreementError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class NetResult:
-    """Timings of one net at one batch size, by kind and by who; "netc" is always there."""
+    """Timings of one net at one batch size, by who; "netc" is always there."""
 
     net: str
     batch: int
+    threads: int
     flops: int
     step: dict[str, Timing]
     infer_one: dict[str, Timing]
     infer_batch: dict[str, Timing]
 
 
-def measure(net: Net, batch: int, names: Sequence[str], seconds: float) -> NetResult:
-    """Checks that netc and the peers agree, then times them; `seconds` for each of three kinds."""
-    check(net, batch, names)
-    model = net.compile()
-    x, y = random_data(model.manifest, batch).values()
-    others = {name: peers.make(name, net, model) for name in names}
-    step = {"netc": calls(model.step, x, y)}
-    infer_one = {"netc": calls(model.forward, x[:1])}
-    infer_batch = {"netc": calls(model.forward, x)}
-    for name, peer in others.items():
-        theirs, labels = peer.arrays(x, y)
-        step[name] = calls(peer.step, theirs, labels)
-        infer_one[name] = calls(peer.forward, theirs[:1])
-        infer_batch[name] = calls(peer.forward, theirs)
-    rows = batch * max(FIT_ELEMENTS // x.size, 1)
-    fit = partial(_fit, model, tuple(random_data(model.manifest, rows).values()), batch)
-    step["netc fit"] = Way(fit, FIT_SECONDS)
-    return NetResult(
-        net.name,
-        batch,
-        net.flops(model, batch),
-        interleaved(step, seconds),
-        interleaved(infer_one, seconds / 2),
-        interleaved(infer_batch, seconds / 2),
-    )
-
-
-def _fit(model: netc.Model, data: tuple[Array, ...], batch: int, steps: int) -> None:
-    model.fit(data, batch=batch, max_steps=steps, shuffle=False, progress=False)
-
-
-def check(net: Net, batch: int, names: Sequence[str]) -> None:
+def check(net: Net, batch: int, workers: Mapping[str, Worker]) -> None:
     """Trains all on the same batches: losses of `step`, of `fit` and of the peers must agree.
 
     Nothing is drawn. In double precision all steps are compared, in the precision that is timed
     the outputs and the first loss: from there on Adam divides rounding errors by their own size.
     Raises DisagreementError, also when a loss is not finite.
     """
-    twin = net.without_draws()
     for precision, steps, loss, output in COMPARED:
-        model = net.compile(precision, drawing=False)
-        _disturb(model)
-        trained = net.compile(precision, drawing=False)
-        trained.params.flat, trained.state.flat = model.params.flat, model.state.flat
-        others = {name: peers.make(name, twin, model) for name in names}
-        x, y = random_data(model.manifest, steps * batch).values()
-        parts = list(zip(np.split(x, steps), np.split(y, steps), strict=True))
-        for name, peer in others.items():
-            found = peer.forward(peer.arrays(*parts[0])[0])
-            agree(f"{net.name}, outputs of {name}", found, model.forward(parts[0][0]), output)
-        own = [model.step(*part) for part in parts]
-        if not all(map(isfinite, own)):
-            raise DisagreementError(f"{net.name}: losses {own}")
-        trained.fit(x, y, batch=batch, epochs=1, shuffle=False, progress=False)
-        agree(f"{net.name}, fit", trained.history["objective"], np.mean(own), loss)
-        for name, peer in others.items():
-            theirs = [peer.step(*peer.arrays(*part)).item() for part in parts]
-            agree(f"{net.name}, losses of {name}", theirs, own, loss)
+        ways = _built(net, batch, workers, steps, precision, exact=True)
+        own = workers[OWN].ask("compute", way=OWN, kinds=["infer", "step"], steps=steps)
+        if not all(map(isfinite, own["losses"])):
+            raise DisagreementError(f"{net.name}: losses {own['losses']}")
+        for name, worker in ways.items():
+            found = worker.ask("compute", way=name, kinds=WAYS[name].kinds, steps=steps)
+            allowed = max(loss, WAYS[name].off)
+            for what, tolerance in (("losses", allowed), ("outputs", output)):
+                if what in found:
+                    agree(f"{net.name}, {what} of {name}", found[what], own[what], tolerance)
+        _built(net, batch, {OWN: workers[OWN]}, steps, precision, exact=True)
+        fitted = workers[OWN].ask("fitted", batch=batch)
+        agree(f"{net.name}, fit", fitted, np.mean(own["losses"]), loss)
 
 
-def _disturb(model: netc.Model) -> None:
-    """Moves every parameter and state a little, so that none is 0 or 1 by default."""
-    random = np.random.default_rng(1)
-    for value in (*model.params.values(), *model.state.values()):
-        value[...] += random.uniform(-0.05, 0.05, value.shape)
+def measure(
+    net: Net, batch: int, threads: int, workers: Mapping[str, Worker], seconds: Sequence[float]
+) -> NetResult:
+    """Times netc and the peers: steps, inference of one sample and of a batch, each for a while."""
+    ways = _built(net, batch, workers, 1, "f32", exact=False)
+    trained = [n for n in ways if "step" in WAYS[n].kinds]
+    inferred = [n for n in ways if "infer" in WAYS[n].kinds]
+    places = {**dict.fromkeys((OWN, FIT), workers[OWN]), **ways}
+    step, one, many = (
+        _interleaved({n: places[n] for n in names}, kind, size, threads, limit)
+        for names, kind, size, limit in (
+            ((OWN, FIT, *trained), "step", batch, seconds[0]),
+            ((OWN, *inferred), "infer", 1, seconds[1]),
+            ((OWN, *inferred), "infer", batch, seconds[2]),
+        )
+    )
+    flops = workers[OWN].ask("flops", batch=batch)
+    return NetResult(net.name, batch, threads, flops, step, one, many)
+
+
+def _built(
+    net: Net,
+    batch: int,
+    workers: Mapping[str, Worker],
+    steps: int,
+    precision: Precision,
+    *,
+    exact: bool,
+) -> dict[str, Worker]:
+    """Builds a net in every process that can: the worker of each way but netc's own."""
+    arguments = {"net": net.name, "precision": precision, "exact": exact}
+    with TemporaryDirectory() as folder:
+        file = str(Path(folder, "values.npz"))
+        sizes = {"batch": batch, "samples": steps * batch}
+        workers[OWN].ask("create", **arguments, **sizes, file=file)
+        others = [worker for framework, worker in workers.items() if framework != OWN]
+        for worker in others:
+            worker.send("take", **arguments, ways=worker.ways, file=file)
+        return {name: worker for worker in others for name in worker.answer()}
+
+
+def _interleaved(
+    ways: Mapping[str, Worker], kind: str, batch: int, threads: int, seconds: float
+) -> dict[str, Timing]:
+    """Times all ways in turn until the time is over, each at least a few times, in changing order.
+
+    One thread is timed by processor time, several by the wall clock.
+    """
+    command = {"kind": kind, "batch": batch}
+    for name, worker in ways.items():
+        worker.ask("sample", way=name, **command)  # prepares it
+    samples: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
+    order, random = list(ways), Random(0)
+    end = perf_counter() + seconds
+    while perf_counter() < end or any(len(s) < LEAST_ROUNDS for s in samples.values()):
+        random.shuffle(order)
+        for name in order:
+            sleep(SETTLING if threads > 1 else 0)
+            samples[name].append(ways[name].ask("sample", way=name, **command))
+    return {name: Timing.of(found, by_wall=threads > 1) for name, found in samples.items()}
 
 
 def agree(what: str, found: object, own: object, tolerance: float) -> None:
