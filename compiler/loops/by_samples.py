@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from netc.compiler.loops.loops import Affine, Bind, Count, var
 from netc.compiler.loops.nests import BLOCKS
@@ -17,7 +17,14 @@ from netc.compiler.loops.product import (
 from netc.compiler.loops.tile import accumulate, finish
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from netc.compiler.loops.product import Summed
     from netc.compiler.loops.views import View
+
+
+FAR_ELEMENTS: Final = 20_000
+"""Measured on one step of 128 samples: 13 % of a product of 1024x1024, 5 % of 784x256."""
 
 
 def write_samples(product: Product) -> None:
@@ -72,7 +79,9 @@ def _sample_tile(
         Access(plain.buffer, plain.offset + (block + j) * per_block, plain.steps, wide=True)
         for j in range(width)
     ]
-    sums = accumulate(writer, summed_letters(product), broadcast, vectors, [0.0] * (rows * width))
+    summed = summed_letters(product)
+    far = broadcast[-1:] if width == product.limits.vectors and _scattered(product, summed) else ()
+    sums = accumulate(writer, summed, broadcast, vectors, [0.0] * (rows * width), far=far)
 
     def enter(i: Affine, j: Affine) -> dict[str, Affine]:
         writer.block = block + j
@@ -80,6 +89,17 @@ def _sample_tile(
 
     finish(product, sums, shape, enter)
     writer.block = None
+
+
+def _scattered(product: Product, summed: Sequence[Summed]) -> bool:
+    """Whether successive broadcast values are rows apart, in more memory than the first cache.
+
+    The processor fetches neither across pages nor one element of each row.
+    """
+    if not summed:
+        return False
+    step = product.broadcast.stride_of(summed[-1].name)
+    return step > product.writer.lanes and product.broadcast.buffer.elements >= FAR_ELEMENTS
 
 
 def write_pairs(product: Product) -> None:

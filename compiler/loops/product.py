@@ -9,7 +9,7 @@ from netc.compiler.loops.loops import Load
 from netc.compiler.plan import tiles
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from netc.compiler.ir.graph import Node
@@ -27,6 +27,13 @@ class Access:
     offset: Affine
     steps: dict[str, int]
     wide: bool
+
+    def at(self, shift: Mapping[str, Affine]) -> Affine:
+        """The element in the given rounds of the summed loops."""
+        offset = self.offset
+        for name, step in self.steps.items():
+            offset += shift[name] * step
+        return offset
 
 
 @dataclass(frozen=True, slots=True)
