@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from functools import partial, reduce
 from math import inf, prod
 from typing import TYPE_CHECKING, Final
 
-from netc.compiler.ir.graph import make
 from netc.compiler.loops.gather import write_gather, write_scatter
 from netc.compiler.loops.groups import Nest, Part, gathers, group_batched, in_parts
 from netc.compiler.loops.loops import Affine, Count, Mask, Operand
-from netc.compiler.loops.sweeps import COMBINE, IDENTITY, sweep, tile_of
-from netc.compiler.loops.windows import write_fold, written_taps
+from netc.compiler.loops.sweeps import IDENTITY, sweep, tile_of
+from netc.compiler.loops.windows import COMBINE, reduced, write_fold, written_taps
 from netc.compiler.loops.writer import Index, NotAlongLanesError, Writer
 from netc.compiler.ops.contract import Contract
 from netc.compiler.ops.gather import Gather, Scatter
@@ -144,10 +142,9 @@ def _compute(writer: Writer, store: Store, index: Index) -> Operand:
 def _reduce(writer: Writer, node: Node, index: Index) -> Operand:
     assert isinstance(node.op, Reduce)
     source, axes = node.args[0], node.op.axes
-    taps = written_taps(node)
+    if written_taps(node) is not None:
+        return reduced(writer, node, index)
     if node.op.kind in ("argmax", "argmin"):
-        if taps is not None:
-            return _arg_written(writer, node, index, taps)
         return _arg_reduce(writer, node, index)
     kind = node.op.kind
     wide = node.type.batched or writer.lane_axis is not None
@@ -155,8 +152,6 @@ def _reduce(writer: Writer, node: Node, index: Index) -> Operand:
     def at(inner: Index) -> Operand:
         return writer.value(source, _join(index, inner, axes, source.type.rank))
 
-    if taps is not None:
-        return reduce(partial(writer.compute, COMBINE[kind]), map(at, taps))
     sizes = [source.type.shape[a] for a in axes]
     return _accumulate(writer, sizes, (), kind, wide, at)
 
@@ -203,24 +198,6 @@ def _arg_reduce(writer: Writer, node: Node, index: Index) -> Operand:
         writer.compute("where", better, position, best_position),
     ]
     return writer.end(loop, following)[1]
-
-
-def _arg_written(writer: Writer, node: Node, index: Index, taps: Sequence[Index]) -> Operand:
-    """The same for few taps: the first that equals the extreme value, or is NaN."""
-    assert isinstance(node.op, Reduce)
-    source, axes = node.args[0], node.op.axes
-    extreme = make(Reduce("max" if node.op.kind == "argmax" else "min", axes), source)
-    best = writer.known(extreme, index)
-    if best is None:
-        best = _reduce(writer, extreme, index)
-        writer.know(extreme, index, best)
-    found: Operand = 0.0
-    for number, tap in reversed(list(enumerate(taps))):
-        value = writer.value(source, _join(index, tap, axes, source.type.rank))
-        equal = writer.compute("eq", value, best)
-        here = writer.compute("or", equal, writer.compute("isnan", value))
-        found = writer.compute("where", here, float(number), found)
-    return found
 
 
 def _join(outer: Index, inner: Index, axes: tuple[int, ...], rank: int) -> Index:

@@ -12,10 +12,10 @@ from math import inf, lcm, prod
 from typing import TYPE_CHECKING, Final
 
 from netc.compiler.loops.groups import gathers
-from netc.compiler.loops.windows import WRITTEN_OUT
+from netc.compiler.loops.windows import COMBINE
 from netc.compiler.ops.scalar import Elementwise
 from netc.compiler.ops.unfold import Fold
-from netc.compiler.plan.costs import own_cost
+from netc.compiler.plan.costs import FEW_TAPS, own_cost
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from netc.compiler.plan.plan import Buffer
 
 IDENTITY: Final = {"sum": 0.0, "max": -inf, "min": inf, "prod": 1.0}
-COMBINE: Final = {"sum": "add", "max": "max", "min": "min", "prod": "mul"}
 
 SIDE_BY_SIDE: Final = (4, 3, 2)
 """How many elements of the last axis a reduction takes at once: the first that divides."""
@@ -92,7 +91,7 @@ def tile_of(part: Part, outer: int, where: Mapping[Node, Buffer]) -> Shape:
     for axis, size in windows:
         tile[axis] = lcm(tile[axis], size)
     divides = all(n % t == 0 for n, t in zip(part.inner, tile, strict=True))
-    if prod(tile) > 1 and divides and prod(tile) <= WRITTEN_OUT:
+    if prod(tile) > 1 and divides and prod(tile) <= FEW_TAPS:
         return tuple(tile)
     cost = len(part.stores) + sum(own_cost(n) for n in nodes)
     if part.inner and any(gathers(s.node) for s in part.stores):

@@ -2,37 +2,56 @@
 
 from __future__ import annotations
 
+from functools import partial, reduce
 from itertools import product
 from math import prod
 from typing import TYPE_CHECKING, Final
 
+from netc.compiler.ir.graph import make
 from netc.compiler.loops.loops import Affine
 from netc.compiler.loops.moves import guarded, under_taps
 from netc.compiler.ops.reduce import Reduce
-from netc.compiler.ops.unfold import Fold, Unfold
+from netc.compiler.ops.unfold import Fold
+from netc.compiler.plan.costs import FEW_TAPS
+from netc.compiler.plan.fuse import few_taps
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from netc.compiler.ir.graph import Node
+    from netc.compiler.loops.loops import Operand
     from netc.compiler.loops.writer import Index, Writer
     from netc.compiler.plan.plan import Store
 
-WRITTEN_OUT: Final = 9
-"""So many taps are written one after the other: a loop costs as much as what it would do."""
+COMBINE: Final = {"sum": "add", "max": "max", "min": "min", "prod": "mul"}
+"""How two values of a reduction become one."""
 
 
 def written_taps(node: Node) -> list[Index] | None:
     """The taps of a reduction over windows in order, when they are few and nothing else goes."""
-    if not isinstance(node.op, Reduce) or not isinstance(node.args[0].op, Unfold):
-        return None
-    axes, x = node.op.axes, node.args[0]
-    assert isinstance(x.op, Unfold)
-    taps = tuple(range(x.type.rank - len(x.op.windows), x.type.rank))
-    sizes = [x.type.shape[a] for a in axes]
-    if axes != taps or prod(sizes) > WRITTEN_OUT:
-        return None
-    return _numbers(sizes)
+    sizes = few_taps(node)
+    return None if sizes is None else _numbers(sizes)
+
+
+def reduced(writer: Writer, node: Node, index: Index) -> Operand:
+    """The reduction of few taps at an index, one tap after the other."""
+    assert isinstance(node.op, Reduce)
+    kind, taps = node.op.kind, written_taps(node)
+    assert taps is not None
+    values = [writer.value(node.args[0], (*index, *tap)) for tap in taps]
+    if kind in COMBINE:
+        return reduce(partial(writer.compute, COMBINE[kind]), values)
+    extreme = make(Reduce("max" if kind == "argmax" else "min", node.op.axes), node.args[0])
+    best = writer.known(extreme, index)
+    if best is None:
+        best = reduced(writer, extreme, index)
+        writer.know(extreme, index, best)
+    found: Operand = 0.0
+    for number, value in reversed(list(enumerate(values))):
+        equal = writer.compute("eq", value, best)
+        here = writer.compute("or", equal, writer.compute("isnan", value))
+        found = writer.compute("where", here, float(number), found)
+    return found
 
 
 def same_windows(node: Node, other: Node) -> bool:
@@ -41,7 +60,7 @@ def same_windows(node: Node, other: Node) -> bool:
     return both and all(written_taps(n) is not None for n in (node, other))
 
 
-def _numbers(sizes: list[int]) -> list[Index]:
+def _numbers(sizes: tuple[int, ...]) -> list[Index]:
     return [tuple(map(Affine, numbers)) for numbers in product(*map(range, sizes))]
 
 
@@ -67,8 +86,8 @@ def write_fold(writer: Writer, store: Store) -> None:
 
 def _taps(writer: Writer, sizes: tuple[int, ...]) -> Iterator[Index]:
     """Few taps one after the other, many in loops: what follows is written for each."""
-    if prod(sizes) <= WRITTEN_OUT:
-        yield from _numbers(list(sizes))
+    if prod(sizes) <= FEW_TAPS:
+        yield from _numbers(sizes)
         return
     with writer.loops(sizes) as taps:
         yield taps

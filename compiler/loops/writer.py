@@ -29,9 +29,10 @@ from netc.compiler.loops.loops import (
     var,
 )
 from netc.compiler.loops.moves import moved
+from netc.compiler.loops.windows import reduced
 from netc.compiler.ops.elementwise import StopGradient
 from netc.compiler.ops.movement import Movement
-from netc.compiler.ops.reduce import Lift
+from netc.compiler.ops.reduce import Lift, Reduce
 from netc.compiler.ops.scalar import Elementwise
 from netc.compiler.ops.source import Constant, Iota, Random, Source, Table
 from netc.compiler.plan.storage import row_major, storage
@@ -285,6 +286,8 @@ class Writer:
                 return self._table(op, index)
             case Lift():
                 return self.value(args[0], index)
+            case Reduce():
+                return reduced(self, node, index)
             case Movement():
                 return moved(self, node, index)
         raise AssertionError(f"{node.op} needs loops of its own")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from netc.compiler.ops.reduce import Reduce
 from netc.compiler.ops.scalar import Elementwise
 from netc.compiler.ops.source import Constant, Random
 
@@ -19,8 +20,17 @@ _OPERATIONS: Final = {
 DRAW: Final = 120
 """Vector instructions of one random draw."""
 
+WRITE: Final = 16
+"""Instructions in the time that a vector takes to the third cache: its line is read and written."""
+
+READ: Final = 8
+"""The same for reading one."""
+
 STORE_WHEN_SHARED: Final = 4
-"""A value with several users is stored if recomputing it takes at least this many instructions."""
+"""A value without a batch that several use is stored if it takes so many instructions or more."""
+
+FEW_TAPS: Final = 9
+"""So many taps are written one after the other: a loop costs as much as what it would do."""
 
 STORE_WHEN_REPEATED: Final = 2
 """The same for a value that a broadcast would recompute for every repetition."""
@@ -38,9 +48,25 @@ STORE_DEPTH: Final = 100
 """Bounds the nesting of one expression: a sum of a thousand terms is written without recursion."""
 
 
+def worth_storing(cost: int, reads: float, uses: int) -> bool:
+    """Whether a batched value is written once and read again, not computed for each use.
+
+    `cost` is in instructions; `reads` counts the vectors that computing one of its vectors reads.
+    """
+    again = uses - 1
+    return again * (cost + READ * reads) > WRITE + READ * again
+
+
+def taps(node: Node) -> int:
+    """How many elements a reduction takes; 1 for anything else."""
+    return node.args[0].type.size // max(node.type.size, 1) if isinstance(node.op, Reduce) else 1
+
+
 def own_cost(node: Node) -> int:
     """Vector instructions of one node, its arguments not counted."""
     match node.op:
+        case Reduce(kind=kind):
+            return taps(node) * (5 if kind in ("argmax", "argmin") else 1)
         case Elementwise() as op:
             return _OPERATIONS.get(op.name, 1)
         case Random():

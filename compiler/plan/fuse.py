@@ -1,12 +1,15 @@
 """Which values are stored: everything else is recomputed inside the kernels that use it.
 
 Stored are the results of contractions, reductions and other ops that need their own loops, the
-operands of contractions, what leaves the function, and what is expensive and used repeatedly.
-Unfolded windows repeat elements, so their operand is stored and never they.
+operands of contractions, what leaves the function, and what costs more to compute again for each
+pass that needs it than to write and read. Unfolded windows that overlap repeat elements, so their
+operand is stored and never they.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from math import prod
 from typing import TYPE_CHECKING
 
 from netc.compiler.ir.graph import users
@@ -20,14 +23,15 @@ from netc.compiler.ops.unfold import Fold, Unfold
 from netc.compiler.plan import costs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence, Set
+    from collections.abc import Iterable, Mapping, Sequence, Set
 
     from netc.compiler.ir.graph import Node
 
 OWN_LOOPS = (Contract, Reduce, BatchReduce, Pad, Concat, Gather, Scatter)
 """Ops that are computed by loops of their own, never inside another expression.
 
-So is a `Fold`, but where every element has one tap: that only moves.
+So is a `Fold`, but where every element has one tap: that only moves. A reduction of few taps needs
+no loops.
 """
 
 VIEWS = (Transpose, Broadcast, Slice)
@@ -69,35 +73,110 @@ def has_own_loops(node: Node) -> bool:
     """Whether a node is computed by loops of its own."""
     if isinstance(node.op, Fold):
         return not node.op.tiling
+    if few_taps(node) is not None:
+        return False
     return isinstance(node.op, OWN_LOOPS)
+
+
+def few_taps(node: Node) -> tuple[int, ...] | None:
+    """The sizes of a reduction over windows and nothing else, when their taps are few."""
+    if not isinstance(node.op, Reduce) or not isinstance(node.args[0].op, Unfold):
+        return None
+    x = node.args[0]
+    assert isinstance(x.op, Unfold)
+    axes = tuple(range(x.type.rank - len(x.op.windows), x.type.rank))
+    sizes = tuple(x.type.shape[a] for a in axes)
+    return sizes if node.op.axes == axes and prod(sizes) <= costs.FEW_TAPS else None
 
 
 def choose_stored(nodes: Sequence[Node], roots: Iterable[Node]) -> set[Node]:
     """The nodes that get memory of their own (sources in memory are not among them)."""
+    stored = _always_stored(nodes, roots)
+    repeated = {n.args[0] for n in nodes if _repeats(n)}
+    same = {_spread(a) for n in nodes for a in n.args if _for_each_sample(n, a)}
+    used_by = users(nodes)
+    sweeps = _sweeps(nodes, stored, used_by)
+    below: dict[Node, _Inside] = {}
+    for node in nodes:
+        if node in stored or is_leaf(node):
+            below[node] = _read(node)
+            continue
+        inside = _inside(node, below)
+        uses = sweeps[node].bit_count() if node.type.batched else len(used_by[node])
+        worth = _worth_storing(node, inside, uses, node in repeated)
+        worth = worth or (node in same and inside.cost >= costs.STORE_WHEN_SAME)
+        if worth or inside.depth > costs.STORE_DEPTH:
+            stored.add(node)
+            inside = _read(node)
+        below[node] = inside
+    return stored
+
+
+def _always_stored(nodes: Sequence[Node], roots: Iterable[Node]) -> set[Node]:
+    """What has loops of its own, leaves the function, or is read by products and by numbers."""
     stored = {n for n in nodes if has_own_loops(n)}
     stored.update(n for n in roots if not in_memory(n))
     for node in nodes:
         if isinstance(node.op, Contract):
             stored.update(b for a in node.args if not in_memory(b := view_base(a)))
         stored.update(_picked_from(node))
-    repeated = {n.args[0] for n in nodes if _repeats(n)}
-    same = {_spread(a) for n in nodes for a in n.args if _for_each_sample(n, a)}
-    used_by = users(nodes)
-    cost: dict[Node, int] = {}
-    depth: dict[Node, int] = {}
-    for node in nodes:
-        cost[node] = depth[node] = 0
-        if node in stored or is_leaf(node):
-            continue
-        whole = costs.own_cost(node) + sum(cost[a] for a in dict.fromkeys(node.args))
-        nested = 1 + max((depth[a] for a in node.args), default=0)
-        worth = _worth_storing(whole, len(used_by[node]), node in repeated)
-        worth = worth or (node in same and whole >= costs.STORE_WHEN_SAME)
-        if worth or nested > costs.STORE_DEPTH:
-            stored.add(node)
-        else:
-            cost[node], depth[node] = whole, nested
     return stored
+
+
+@dataclass(frozen=True, slots=True)
+class _Inside:
+    """What computing one vector of a value takes: instructions and nesting.
+
+    `reads` says how many vectors of each batched value in memory.
+    """
+
+    cost: int
+    depth: int
+    reads: Mapping[Node, float]
+
+
+def _read(node: Node) -> _Inside:
+    """What a value takes that lies in memory or is made in registers."""
+    read = node.type.batched and not isinstance(node.op, Constant | Iota | Table)
+    return _Inside(0, 0, {node: 1.0} if read else {})
+
+
+def _inside(node: Node, below: Mapping[Node, _Inside]) -> _Inside:
+    args = [below[a] for a in dict.fromkeys(node.args)]
+    taps = costs.taps(node)
+    cost = costs.own_cost(node) + taps * sum(a.cost for a in args)
+    depth = 1 + max((a.depth for a in args), default=0)
+    share = float(taps)
+    if isinstance(node.op, Broadcast):
+        share = node.args[0].type.size / max(node.type.size, 1)
+    reads: dict[Node, float] = {}
+    for arg in args:
+        for leaf, vectors in arg.reads.items():
+            reads[leaf] = max(reads.get(leaf, 0), vectors * share)
+    return _Inside(cost, depth, reads)
+
+
+def _sweeps(
+    nodes: Sequence[Node], stored: Set[Node], used_by: Mapping[Node, Sequence[Node]]
+) -> dict[Node, int]:
+    """For each node, as bits, the passes over the samples that would compute it.
+
+    Reductions of the same axes of one shape count as one pass: most share one.
+    """
+    numbers: dict[object, int] = {}
+    found: dict[Node, int] = {}
+    for node in reversed(nodes):
+        passes = 0
+        for user in used_by[node]:
+            if user in stored:
+                key: object = user
+                if isinstance(user.op, Reduce):
+                    key = user.op.axes, user.args[0].type.shape
+                passes |= 1 << numbers.setdefault(key, len(numbers))
+            else:
+                passes |= found[user]
+        found[node] = passes
+    return found
 
 
 def _picked_from(node: Node) -> list[Node]:
@@ -113,13 +192,15 @@ def _picked_from(node: Node) -> list[Node]:
 
 
 def _repeats(node: Node) -> bool:
-    """Whether the operand is read more than once; windows are read by max and its derivative."""
+    """Whether elements of the operand are read more than once."""
     match node.op:
         case Broadcast() | Lift():
             source = node.args[0].type
             return node.type.size > source.size or node.type.batched != source.batched
+        case Unfold(windows=windows):
+            return not all(window.tiling for _, window in windows)
         case _:
-            return isinstance(node.op, Unfold)
+            return False
 
 
 def _for_each_sample(node: Node, arg: Node) -> bool:
@@ -132,12 +213,15 @@ def _spread(node: Node) -> Node:
     return node.args[0] if isinstance(node.op, Broadcast) else node
 
 
-def _worth_storing(cost: int, uses: int, repeated: bool) -> bool:
+def _worth_storing(node: Node, inside: _Inside, uses: int, repeated: bool) -> bool:
+    cost = inside.cost
     if cost > costs.STORE_ALWAYS:
         return True
     if repeated and cost >= costs.STORE_WHEN_REPEATED:
         return True
-    return uses > 1 and cost >= costs.STORE_WHEN_SHARED
+    if not node.type.batched:
+        return uses > 1 and cost >= costs.STORE_WHEN_SHARED
+    return costs.worth_storing(cost, sum(inside.reads.values()), uses)
 
 
 def accesses(node: Node, stored: Set[Node]) -> tuple[frozenset[Node], frozenset[Node]]:
