@@ -23,6 +23,7 @@ from netc.compiler.loops.lower import distinct
 from netc.compiler.manifest import function_spec
 from netc.compiler.ops.contract import Contract
 from netc.compiler.plan.tiles import axes_of, choose_tile
+from netc.compiler.plan.work import work
 from netc.compiling import program_of, read_source
 from netc.runtime.arguments import Batch, Signature
 from netc.runtime.evaluate import addresses, new_outputs
@@ -82,7 +83,8 @@ class Bench:
             self._executable.run(name, self._batch.samples, self._slots)
 
     def _spec(self) -> FunctionSpec:
-        return function_spec(self._function, self.stages.graph, self.stages.memory)
+        cost = work(self.stages.simplified, self._program.manifest.lanes)
+        return function_spec(self._function, self.stages.graph, self.stages.memory, cost)
 
     def _native(self, name: Any) -> tuple[int, FunctionSpec]:
         """The whole function by its name, or a kernel by its number."""

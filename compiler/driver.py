@@ -28,6 +28,7 @@ from netc.compiler.passes.one_sample import one_sample
 from netc.compiler.plan.build import build_plan
 from netc.compiler.plan.memory import place
 from netc.compiler.plan.storage import ELEMENT_BYTES
+from netc.compiler.plan.work import work
 from netc.compiler.program import TeamCode
 from netc.compiler.stages import STAGES, Stages, show_stage
 from netc.grammar.parser import parse
@@ -115,7 +116,8 @@ class Program:
         if name not in self._native:
             stages = self.stages(name)
             library = jit.load(jit.compile_object(stages.llvm, self.target))
-            spec = manifests.function_spec(name, stages.graph, stages.memory)
+            cost = work(stages.simplified, self.manifest.lanes)
+            spec = manifests.function_spec(name, stages.graph, stages.memory, cost)
             self._native[name] = (library, library.address(spec.symbol), spec)
         _, address, spec = self._native[name]
         return address, spec

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from netc.compiler.ir.op import Op
     from netc.compiler.ir.types import Precision
     from netc.compiler.plan.plan import Memory
+    from netc.compiler.plan.work import Work
 
 ALIGNMENT = 64
 
@@ -60,7 +61,7 @@ def manifest(model: Model, lanes: int) -> Manifest:
     )
 
 
-def function_spec(name: FunctionName, graph: Graph, memory: Memory) -> FunctionSpec:
+def function_spec(name: FunctionName, graph: Graph, memory: Memory, work: Work) -> FunctionSpec:
     """What one native function takes and needs."""
     sources = [n.op for n in graph.nodes() if isinstance(n.op, Source)]
     inputs = [op.name for op in sources if op.space == "input"]
@@ -73,6 +74,8 @@ def function_spec(name: FunctionName, graph: Graph, memory: Memory) -> FunctionS
         outputs,
         memory.fixed,
         memory.per_block,
+        work.fixed,
+        work.per_block,
         counted=counted,
     )
 

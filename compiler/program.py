@@ -118,9 +118,9 @@ class Block:
 class FunctionSpec:
     """One native function: symbol, the arrays it takes, and the scratch memory it needs.
 
-    Arena bytes for a batch of B samples: `fixed + per_block * ceil(B / lanes)`. What threads could
-    share of its work takes one thread about `work + work_per_block * ceil(B / lanes)` nanoseconds;
-    0 when threads cannot share it at all.
+    Arena bytes for a batch of B samples: `fixed + per_block * ceil(B / lanes)`. It takes one thread
+    about `work + work_per_block * ceil(B / lanes)` nanoseconds; `together` says whether several
+    threads may share it.
     `counted` tells whether it reads the seed or one of the counters of the call.
     `inputs` and `outputs` are indices into the manifest's `ports` and `outputs`; unused ones keep
     their slot and may be 0.
@@ -135,6 +135,11 @@ class FunctionSpec:
     work: int = 0
     work_per_block: int = 0
     counted: bool = True
+    together: bool = False
+
+    def nanoseconds(self, blocks: int) -> int:
+        """The estimate for a batch of so many blocks of samples."""
+        return self.work + self.work_per_block * blocks
 
 
 @dataclass(frozen=True, slots=True)

@@ -272,9 +272,8 @@ class Executable:
         block[_STEPS] = counters.steps
         block[_EPOCHS] = counters.epochs
         block[_DATA : _DATA + len(data)] = data
-        if self._threads > 1:
-            spec = call.spec
-            threads = (spec.work + spec.work_per_block * blocks) // WORK_EACH
+        if self._threads > 1 and call.spec.together:
+            threads = call.spec.nanoseconds(blocks) // WORK_EACH
             if threads > 1 and self._together(call, min(threads, call.most)):
                 return
         call.run(call.address)

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from netc.runtime.arguments import Batch
 
 POLL_SECONDS: Final = 0.05
+AT_ONCE: Final = 2_000_000  # nanoseconds that nobody waits for in vain: no worker, no poll
+STEP_LEAST: Final = 300  # nanoseconds of a step that computes next to nothing
 CHUNK_EPOCHS: Final = 65_536  # of one native call: its history is allocated beforehand
 _STEPS, _STOP, _EPOCHS = range(3)  # places in the progress counters
 
@@ -90,7 +92,9 @@ class Training:
         self._progress = np.zeros(3, np.int64)
         self._order = np.arange(data.samples, dtype=np.int64)
         self._slots = addresses(executable, data, {})
-        executable.spec("train")  # compiled here, so that it counts in no speed
+        blocks = ceil(self._batch / executable.manifest.lanes)
+        time = executable.spec("train").nanoseconds(blocks)  # compiled here: it counts in no speed
+        self._step_time = time + STEP_LEAST if time else AT_ONCE
         self._done = 0  # steps of this run
         self._steps_before = executable.counters.step - 1
         self._next_epoch = history.epochs[-1].epoch + 1 if history.epochs else 1
@@ -187,14 +191,7 @@ class Training:
             history=history,
             first=self._first,
         )
-        future = worker.submit(self._executable.train, call, self._slots)
-        try:
-            self._watch(future, history)
-        finally:
-            self._progress[_STOP] = 1
-            wait([future])
-            done = int(self._progress[_STEPS])
-            self._executable.counters.step += done
+        done = self._native(worker, call, min(steps, capacity))
         if done == 0 and not self._interrupted:
             raise RuntimeError("the native training loop made no step")
         complete = int(self._progress[_EPOCHS])
@@ -205,6 +202,23 @@ class Training:
         self._done += done
         self._first = 0
         return reason
+
+    def _native(self, worker: ThreadPoolExecutor, call: TrainingRun, steps: int) -> int:
+        """The native call, in a worker if it takes long; the steps that were done."""
+        try:
+            if steps * self._step_time < AT_ONCE:
+                self._executable.train(call, self._slots)
+            else:
+                future = worker.submit(self._executable.train, call, self._slots)
+                try:
+                    self._watch(future, call.history)
+                finally:
+                    self._progress[_STOP] = 1
+                    wait([future])
+        finally:
+            done = int(self._progress[_STEPS])
+            self._executable.counters.step += done
+        return done
 
     def _watch(self, future: Future[None], history: NDArray[np.float64]) -> None:
         """Reports progress until the native call has ended."""

@@ -72,6 +72,7 @@ class FakeProgram:
         self.model = SimpleNamespace(
             settings=self.settings, source=source, imports=(), place="affine.net"
         )
+        self.nanoseconds = 0  # of a call, as the compiler would estimate it
         self._alive = []
 
     def team(self):
@@ -99,7 +100,7 @@ class FakeProgram:
             "forward": ("y",),
             "evaluate": ("gap",),
         }.get(name, ())
-        spec = FunctionSpec(name, f"f_{name}", inputs, outputs, 128, 64)
+        spec = FunctionSpec(name, f"f_{name}", inputs, outputs, 128, 64, self.nanoseconds)
 
         def run(address):
             self.calls.append(name)

@@ -12,7 +12,7 @@ import pytest
 from netc.runtime.arguments import Signature
 from netc.runtime.errors import UsageError
 from netc.runtime.executable import Executable
-from netc.runtime.fit import Training
+from netc.runtime.fit import AT_ONCE, Training
 from netc.runtime.history import EpochRecord, History
 from netc.runtime.options import RunOptions
 from netc.runtime.progress import Silent
@@ -258,6 +258,29 @@ def test_fit_in_another_thread(bench):
     thread.start()
     thread.join()
     assert len(found[0]) == 2
+
+
+@pytest.mark.parametrize(
+    ("nanoseconds", "steps", "here"),
+    [(0, 1, False), (1, 1, True), (AT_ONCE // 2, 1, True), (AT_ONCE // 2, 3, False)],
+)
+def test_a_short_run_needs_no_other_thread(bench, nanoseconds, steps, here):
+    """One of an unknown length is watched like a long one."""
+    bench.program.nanoseconds = nanoseconds
+    seen = []
+    original = bench.program._train
+    bench.program._train = lambda c: (seen.append(threading.current_thread()), original(c))
+    assert bench.fit(epochs=None, max_steps=steps).epochs[-1].steps == steps
+    assert (seen == [threading.main_thread()]) == here
+
+
+def test_an_interrupt_during_a_short_run(bench):
+    bench.program.nanoseconds = 1
+    original = bench.program._train
+    bench.program._train = lambda c: (original(c), os.kill(os.getpid(), signal.SIGINT))
+    history = bench.fit(epochs=5, validation=bench.data)
+    assert history.interrupted
+    assert history.epochs[-1].steps == bench.executable.counters.step - 1 == 3
 
 
 def test_shuffle_codes_reach_the_native_loop(bench):

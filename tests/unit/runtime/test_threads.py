@@ -21,10 +21,12 @@ ROWS = 24  # three blocks of eight
 class Recording:
     """A native function that notes what each thread is given; it has work for `each` threads."""
 
-    def __init__(self, program, work=0, work_per_block=0):
+    def __init__(self, program, work=0, work_per_block=0, together=True):
         self.seen = []
         self.guard = threading.Lock()
-        spec = FunctionSpec("step", "f_step", ("x", "t"), (), 128, 64, work, work_per_block)
+        spec = FunctionSpec(
+            "step", "f_step", ("x", "t"), (), 128, 64, work, work_per_block, together=together
+        )
         callback = CFUNCTYPE(None, c_void_p)(self._run)
         self._keep = callback
         self.native = lambda name: (cast(callback, c_void_p).value, spec)
@@ -84,6 +86,10 @@ def test_one_thread_while_the_team_is_busy(program):
         (block,) = recording.call()
     assert block[Slot.THREADS] == 1
     assert len(recording.call()) == 4
+
+
+def test_a_function_that_threads_cannot_share(program):
+    assert len(Recording(program, 100 * WORK_EACH, together=False).call()) == 1
 
 
 def test_without_a_team_there_is_one_thread(program):

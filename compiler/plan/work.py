@@ -1,0 +1,47 @@
+"""How long one thread takes for a function, roughly: whether threads pay depends on it.
+
+Invariant: an estimate from the graph and the vector width alone, the same on every run.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from netc.compiler.ops.contract import Contract
+from netc.compiler.ops.source import SourceForm
+from netc.compiler.plan.costs import own_cost
+
+if TYPE_CHECKING:
+    from netc.compiler.ir.graph import Graph, Node
+
+VECTORS_EACH_NANOSECOND: Final = 4
+"""Vector instructions that a processor core of these years finishes in a nanosecond."""
+
+
+class Work(NamedTuple):
+    """Nanoseconds of one thread: for a call, and more for each block of samples in it."""
+
+    fixed: int
+    per_block: int
+
+
+def work(graph: Graph, lanes: int) -> Work:
+    """The estimate for a function with vectors of `lanes` elements."""
+    fixed, per_block = 0.0, 0.0
+    for node in graph.nodes():
+        if any(t.batched for t in (node.type, *(a.type for a in node.args))):
+            per_block += _vectors(node)
+        else:
+            fixed += _vectors(node) / lanes
+    speed = VECTORS_EACH_NANOSECOND
+    return Work(round(fixed / speed), round(per_block / speed))
+
+
+def _vectors(node: Node) -> int:
+    """Instructions for one sample: a vector of samples takes as many, of vectors."""
+    match node.op:
+        case Contract() as op:
+            return op.multiplications(*(a.type for a in node.args))
+        case SourceForm():
+            return node.type.size * own_cost(node)
+    return max(t.size for t in (node.type, *(a.type for a in node.args))) * max(own_cost(node), 1)
