@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from netc.compiler.ops.contract import Contract
+from netc.compiler.ops.scalar import Elementwise
 from netc.compiler.ops.source import SourceForm
 from netc.compiler.plan.costs import own_cost
 
@@ -42,6 +43,6 @@ def _vectors(node: Node) -> int:
     match node.op:
         case Contract() as op:
             return op.multiplications(*(a.type for a in node.args))
-        case SourceForm():
+        case SourceForm() | Elementwise():
             return node.type.size * own_cost(node)
-    return max(t.size for t in (node.type, *(a.type for a in node.args))) * max(own_cost(node), 1)
+    return max(t.size for t in (node.type, *(a.type for a in node.args)))
