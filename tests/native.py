@@ -97,9 +97,12 @@ class Native:
         """What `interpret(graph, env)` returns, computed by native code."""
         return _call(self.library.address(f"netc_{self.name}"), self.manifest, self.memory, env)
 
-    def interpreted(self, env: Environment) -> dict[tuple[Space, str], Array]:
-        """The same by the interpreter of kernels, in an arena with the plan's offsets."""
-        return _interpreted(self, env)
+    def interpreted(self, env: Environment, parts: int = 1) -> dict[tuple[Space, str], Array]:
+        """The same by the interpreter of kernels, in an arena with the plan's offsets.
+
+        Each kernel is called in so many parts, the last one first.
+        """
+        return _interpreted(self, env, parts)
 
 
 def _call(address, manifest, memory, env):
@@ -138,7 +141,7 @@ def _call(address, manifest, memory, env):
     return found | {k: v.copy() for k, v in views.items()}
 
 
-def _interpreted(native, env):
+def _interpreted(native, env, parts):
     manifest, memory, lanes = native.manifest, native.memory, native.manifest.lanes
     dtype = np.dtype(DTYPE[manifest.precision])
     width, blocks = dtype.itemsize, -(-env.batch // lanes)
@@ -159,13 +162,25 @@ def _interpreted(native, env):
     for sample in range(env.batch if native.name == "infer_one" else 1):
         for launch in native.launches:
             buffers = [array(b, sample) for b in launch.buffers]
-            run_kernel(launch.kernel, buffers, env, lanes=lanes, precision=manifest.precision)
+            for share in _shares(launch, blocks, parts):
+                precision = manifest.precision
+                run_kernel(launch.kernel, buffers, env, lanes=lanes, precision=precision, **share)
     found = {("result", n): arrays["result", "results"][i] for i, n in enumerate(manifest.results)}
     for port in manifest.outputs:
         found["output", port.name] = arrays["output", port.name].reshape(env.batch, *port.shape)
     for space, value in _stored(manifest):
         found[space, value.name] = _view(arrays[space, value.name], value).copy()
     return found
+
+
+def _shares(launch, blocks, parts):
+    """What the calls of a kernel do, the last one first."""
+    if parts == 1 or not (launch.unit.per_block or launch.kernel.split):
+        return [{}]
+    if launch.unit.per_block:
+        bounds = [(blocks * n // parts, blocks * (n + 1) // parts) for n in range(parts)]
+        return [{"blocks": range(*some)} for some in reversed(bounds)]
+    return [{"part": (n, parts)} for n in reversed(range(parts))]
 
 
 def _flat_arrays(manifest, env, dtype):

@@ -101,6 +101,7 @@ def _body(
     lanes = target.lanes(manifest.precision)
     batch = _slot(b, Slot.BATCH)
     blocks = b.op(f"udiv i64 {b.add(batch, b.constant(lanes - 1, 'i64')).text}, {lanes}", "i64")
+    zero, one = (b.constant(n, "i64") for n in (0, 1))
     known: dict[int, Value] = {}
 
     def pointer(slot: int) -> Value:
@@ -114,7 +115,7 @@ def _body(
             if buffer not in addresses:
                 addresses[buffer] = _address(b, buffer, where, pointer, blocks)
         arguments = [addresses[buffer] for buffer in launch.buffers]
-        b.call(names[launch.kernel], "void", *arguments, batch, blocks, CALL)
+        b.call(names[launch.kernel], "void", *arguments, batch, zero, blocks, zero, one, CALL)
     b.do("ret void")
     return define("netc.call", [CALL], b, internal=True)
 

@@ -8,6 +8,7 @@ from zlib import crc32
 from netc.compiler.backend import random, transpose
 from netc.compiler.backend.builder import Value, define, vector
 from netc.compiler.backend.emit_places import PlacesEmitter
+from netc.compiler.backend.kernel_scope import NUMBERS
 from netc.compiler.backend.math import MATH
 from netc.compiler.backend.math.lanes import reduce_add, reduce_max, reduce_min
 from netc.compiler.loops.loops import (
@@ -65,7 +66,7 @@ class KernelEmitter(PlacesEmitter):
     """Emits the body of one kernel into a builder."""
 
     def function(self, name: str) -> str:
-        """The text of the kernel as a function of its buffers, B, the blocks and the call block."""
+        """The text of the kernel as a function of its buffers, what to do of it, the call block."""
         tiles = [
             self.b.op(f"alloca [{elements} x {self.element}], align 64", "ptr", "tile")
             for elements in self.kernel.scratch
@@ -79,8 +80,9 @@ class KernelEmitter(PlacesEmitter):
         self.b.do("ret void")
         self.b.lines = [line for entry in self.b.lines for line in self._expanded(entry)]
         buffers = [Value(f"%buffer.{i}", "ptr noalias") for i in range(self.kernel.buffers)]
-        tail = [Value("%B", "i64"), Value("%blocks", "i64"), Value("%call", "ptr")]
-        parameters, attributes = [*buffers, *tail], "nounwind noinline"
+        numbers = [Value(f"%{name}", "i64") for name in NUMBERS]
+        parameters = [*buffers, *numbers, Value("%call", "ptr")]
+        attributes = "nounwind noinline"
         return define(name, parameters, self.b, attributes=attributes, internal=True)
 
     # -- statements ----------------------------------------------------------------------------
@@ -240,15 +242,14 @@ class KernelEmitter(PlacesEmitter):
             return
         preheader, body, done = self.b.block, self.b.new_label("loop"), self.b.new_label("done")
         initial = [self._value(c.initial, self._carry_type(c)) for c in loop.carries]
-        if isinstance(loop.extent, Count):
-            extent = self._count(loop.extent)
-            self.b.branch_if(self.b.icmp("sgt", extent, self.b.constant(0, "i64")), body, done)
+        start, extent = self._rounds(loop)
+        skipped = loop.split or isinstance(loop.extent, Count)
+        if skipped:
+            self.b.branch_if(self.b.icmp("sgt", extent, start), body, done)
         else:
-            extent = self.b.constant(loop.extent, "i64")
             self.b.branch(body)
         self.b.label(body)
-        zero = self.b.constant(0, "i64")
-        counter = self.b.phi("i64", [(zero, preheader)], "i")
+        counter = self.b.phi("i64", [(start, preheader)], "i")
         phis = [
             self.b.phi(self._carry_type(c), [(value, preheader)], "c")
             for c, value in zip(loop.carries, initial, strict=True)
@@ -264,11 +265,39 @@ class KernelEmitter(PlacesEmitter):
         self.b.label(done)
         for carry, first, last in zip(loop.carries, initial, following, strict=True):
             result = last
-            if isinstance(loop.extent, Count):
+            if skipped:
                 result = self.b.phi(first.type, [(last, end), (first, preheader)], "r")
             self.values[carry.result] = result
 
+    def _rounds(self, loop: For) -> tuple[Value, Value]:
+        """The first round, and the one after the last."""
+        zero = self.b.constant(0, "i64")
+        if isinstance(loop.extent, Count):
+            return zero, self._count(loop.extent)
+        extent = self.b.constant(loop.extent, "i64")
+        if not loop.split:
+            return zero, extent
+
+        def bound(part: Value) -> Value:
+            rounds = self.b.mul(part, extent)
+            return self.b.op(f"udiv i64 {rounds.text}, %parts", "i64")
+
+        part, one = Value("%part", "i64"), self.b.constant(1, "i64")
+        start = self._at(0, ("start", loop.extent), lambda: bound(part))
+        end = self._at(0, ("end", loop.extent), lambda: bound(self.b.add(part, one)))
+        return start, end
+
     def _once(self, loop: For) -> None:
+        """A single round; a split loop's is that of the last part, and carries nothing."""
+        if loop.split:
+            start, end = self._rounds(loop)
+            body, done = self.b.new_label("once"), self.b.new_label("done")
+            self.b.branch_if(self.b.icmp("slt", start, end), body, done)
+            self.b.label(body)
+            self._body(loop, None)
+            self.b.branch(done)
+            self.b.label(done)
+            return
         for carry in loop.carries:
             self.values[carry.name] = self._value(carry.initial, self._carry_type(carry))
         for carry, value in zip(loop.carries, self._body(loop, None), strict=True):

@@ -7,7 +7,7 @@ computed once in the outermost place where its variables are known.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from netc.compiler.backend.builder import Builder, Value, lanes_of, vector
 from netc.compiler.backend.math import as_float, as_mask
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from netc.compiler.ir.types import Precision
     from netc.compiler.loops.loops import Affine, Count, Kernel, Operand
     from netc.compiler.program import Slot
+
+
+NUMBERS: Final = ("B", "first", "blocks", "part", "parts")
+"""What a call of a kernel is to do: samples of the batch, a range of blocks, one of the parts."""
 
 
 @dataclass(slots=True)
@@ -48,9 +52,8 @@ class KernelScope:
         self.wide = vector(self.element, self.lanes)
         self.bytes = 4 if precision == "f32" else 8
         self.values: dict[str, Value] = {}
-        self.integers: dict[str, Value | None] = {"B": Value("%B", "i64")}
-        self.integers["blocks"] = Value("%blocks", "i64")
-        self.depth: dict[str, int] = {"B": 0, "blocks": 0}
+        self.integers: dict[str, Value | None] = {n: Value(f"%{n}", "i64") for n in NUMBERS}
+        self.depth: dict[str, int] = dict.fromkeys(NUMBERS, 0)
         self.segments: list[Segment] = []
         self.spread: dict[Value, Value] = {}
         self.markers: dict[str, list[str]] = {}

@@ -13,7 +13,6 @@ from netc.compiler.loops.loops import (
     StoreResult,
     StoreRows,
 )
-from netc.compiler.loops.nests import BLOCKS
 from netc.compiler.plan.storage import storage
 
 if TYPE_CHECKING:
@@ -35,7 +34,7 @@ def write_pack(writer: Writer, store: PlannedStore, rows_buffer: Buffer) -> None
         return
     size = store.node.type.size
     source, target = writer.number(rows_buffer), writer.number(store.buffer)
-    with writer.loop(BLOCKS, hint="b") as block:
+    with writer.blocks() as block:
         rows = writer.name("rows")
         writer.add(Rows(rows, block * writer.lanes))
         with writer.loop(size) as element:
@@ -53,7 +52,7 @@ def write_unpack(writer: Writer, output: Output, rows_buffer: Buffer) -> None:
         return
     source, target = writer.number(writer.plan.where[node]), writer.number(rows_buffer)
     size = node.type.size
-    with writer.loop(BLOCKS, hint="b") as block, writer.loop(size) as element:
+    with writer.blocks() as block, writer.loop(size) as element:
         name = writer.name()
         index = (block * size + element) * writer.lanes
         writer.add(Load(name, source, index, wide=True))
@@ -99,7 +98,7 @@ def write_copy(writer: Writer, source: Buffer, target: Buffer) -> None:
     """One buffer into another of the same layout."""
     lanes = writer.lanes
     origin, goal = writer.number(source), writer.number(target)
-    with writer.loop(-(-source.elements // lanes)) as chunk:
+    with writer.loop(-(-source.elements // lanes), split=True) as chunk:
         name = writer.name()
         writer.add(Load(name, origin, chunk * lanes, wide=True))
         writer.add(Store(goal, chunk * lanes, name, wide=True))

@@ -1,6 +1,7 @@
 """Contractions whose lanes are columns of an unbatched result.
 
-Summed over the batch (outer): the operand with the columns is transposed to panels of samples.
+Summed over the batch (outer): the operand with the columns is transposed to panels of samples by a
+kernel of its own, block by block.
 Nothing batched (columns): the operand with the columns is read as it lies.
 """
 
@@ -19,7 +20,6 @@ from netc.compiler.loops.loops import (
     TransposeTile,
     var,
 )
-from netc.compiler.loops.nests import BLOCKS
 from netc.compiler.loops.product import (
     Access,
     Product,
@@ -66,46 +66,63 @@ class Panel:
 def write_outer(product: Product, buffer: Buffer) -> None:
     """Sums over the batch: a product of panels of the moving operand with the other's samples."""
     writer = product.writer
-    panel = _write_panel(product, buffer)
+    panel = _panel(product, buffer)
     full = writer.name("n")
     writer.add(Bind(full, Count("B", writer.lanes)))
     stream = sum(n.type.size for n in _read_beside(product)) >= STREAM_ELEMENTS
     for first, width, count in ranges(panel.splits):
         for start, rows, number in ranges(row_split(product, width)):
-            with _tile_loops(writer, number, count, stream) as (tile, across):
+            with _tile_loops(writer, number, count, stream=stream) as (tile, across):
                 corner = (tile * rows + start, across * width + first)
                 _column_tile(product, corner, (rows, width), panel, full)
 
 
 @contextmanager
 def _tile_loops(
-    writer: Writer, rows: int, columns: int, stream: bool
+    writer: Writer, rows: int, columns: int, *, stream: bool
 ) -> Iterator[tuple[Affine, Affine]]:
-    """Loops over tiles: panel by panel, or with `stream` along the rows of the result."""
+    """Loops over tiles: panel by panel, or with `stream` along the rows of the result.
+
+    The longer one is shared out.
+    """
+    down = rows >= columns
     if stream:
-        with writer.loop(rows, hint="f") as tile, writer.loop(columns, hint="p") as across:
+        with (
+            writer.loop(rows, hint="f", split=down) as tile,
+            writer.loop(columns, hint="p", split=not down) as across,
+        ):
             yield tile, across
     else:
-        with writer.loop(columns, hint="p") as across, writer.loop(rows, hint="f") as tile:
+        with (
+            writer.loop(columns, hint="p", split=not down) as across,
+            writer.loop(rows, hint="f", split=down) as tile,
+        ):
             yield tile, across
 
 
-def _write_panel(product: Product, buffer: Buffer) -> Panel:
+def _panel(product: Product, buffer: Buffer) -> Panel:
+    """How the moving operand lies when it is transposed."""
+    writer, lanes, column = product.writer, product.writer.lanes, product.tile.column
+    assert column is not None
+    vectors = tiles.panel_vectors(product.axes.sizes[column], lanes)
+    strides, step = {}, vectors * lanes * lanes
+    for letter in dict.fromkeys(product.moving.letters):
+        if letter != column:
+            strides[letter] = step
+            step *= product.axes.sizes[letter]
+    return Panel(writer.number(buffer), step, strides, tiles.split(vectors, product.limits.vectors))
+
+
+def write_panel(product: Product, buffer: Buffer) -> None:
     """Transposes the moving operand, a square of samples and elements at a time."""
     writer, lanes, column = product.writer, product.writer.lanes, product.tile.column
     assert column is not None
     size = product.axes.sizes[column]
     vectors = tiles.panel_vectors(size, lanes)
-    others = [c for c in dict.fromkeys(product.moving.letters) if c != column]
-    strides, step = {}, vectors * lanes * lanes
-    for letter in others:
-        strides[letter] = step
-        step *= product.axes.sizes[letter]
-    splits = tiles.split(vectors, product.limits.vectors)
-    panel = Panel(writer.number(buffer), step, strides, splits)
+    panel = _panel(product, buffer)
     with (
-        writer.loop(BLOCKS, hint="b") as block,
-        writer.named_loops({c: product.axes.sizes[c] for c in others}) as at,
+        writer.blocks() as block,
+        writer.named_loops({c: product.axes.sizes[c] for c in panel.strides}) as at,
     ):
         for first, width, count in ranges(panel.splits):
             whole = count if first + width * count < vectors else count - 1
@@ -121,7 +138,6 @@ def _write_panel(product: Product, buffer: Buffer) -> Panel:
                 inside = Affine(width - 1)
                 valid = size - (vectors - 1) * lanes
                 _transpose(product, panel, (block, at), (corner, inside, width), valid)
-    return panel
 
 
 def _transpose(
@@ -270,8 +286,7 @@ def write_columns(product: Product) -> None:
     for first, width, times in ranges(tiles.split(vectors, product.limits.vectors)):
         for start, rows, count in ranges(row_split(product, width)):
             with (
-                writer.loop(times, hint="p") as across,
-                writer.loop(count, hint="f") as tile,
+                _tile_loops(writer, count, times, stream=False) as (tile, across),
                 outer_letters(product, row, column) as outer,
             ):
                 corner = across * width + first

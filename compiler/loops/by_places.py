@@ -13,7 +13,6 @@ from itertools import groupby, product
 from typing import TYPE_CHECKING, Final
 
 from netc.compiler.loops.loops import Affine, Operand
-from netc.compiler.loops.nests import BLOCKS
 from netc.compiler.loops.product import Loads, Product, ranges
 from netc.compiler.loops.tile import finish
 from netc.compiler.loops.tracks import Track, tracks
@@ -41,13 +40,9 @@ class Piece:
 def write_places(product_: Product) -> None:
     """All tracks of all windows, one after the other, under one loop over blocks of samples."""
     assert isinstance(product_.node.op, Contract)
-    writer = product_.writer
-    blocks = writer.begin(BLOCKS, hint="b")
-    writer.block = blocks.index
-    for chosen in product(*tracks(product_.node.op)):
-        _write_tracks(product_, chosen)
-    writer.block = None
-    writer.end(blocks)
+    with product_.writer.blocks():
+        for chosen in product(*tracks(product_.node.op)):
+            _write_tracks(product_, chosen)
 
 
 def _write_tracks(product_: Product, chosen: Sequence[Track]) -> None:

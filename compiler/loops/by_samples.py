@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from netc.compiler.loops.loops import Affine, Bind, Count, var
-from netc.compiler.loops.nests import BLOCKS
 from netc.compiler.loops.product import (
     Access,
     Product,
@@ -30,7 +29,7 @@ FAR_ELEMENTS: Final = 20_000
 def write_samples(product: Product) -> None:
     """Tiles of rows of the unbatched operand by blocks of samples; wider tiles first."""
     writer = product.writer
-    first = Affine()
+    first = var("first")
     left = Count("blocks")
     widths = sorted(product.limits.rows, reverse=True)
     for width in (w for w in widths if w != 3):
@@ -105,17 +104,16 @@ def _scattered(product: Product, summed: Sequence[Summed]) -> bool:
 def write_pairs(product: Product) -> None:
     """Both operands have a value for each sample: a small tile of both, block by block."""
     writer, row, column = product.writer, product.tile.row, product.tile.column
-    blocks = writer.begin(BLOCKS, hint="b")
-    for start, rows, count in parts(product, row, 4):
-        for begin, columns, times in parts(product, column, 4):
-            with (
-                writer.loop(count, hint="f") as tile,
-                writer.loop(times, hint="f") as across,
-                outer_letters(product, row, column) as outer,
-            ):
-                corner = (tile * rows + start, across * columns + begin)
-                _pair_tile(product, outer, corner, (rows, columns), blocks.index)
-    writer.end(blocks)
+    with writer.blocks():
+        for start, rows, count in parts(product, row, 4):
+            for begin, columns, times in parts(product, column, 4):
+                with (
+                    writer.loop(count, hint="f") as tile,
+                    writer.loop(times, hint="f") as across,
+                    outer_letters(product, row, column) as outer,
+                ):
+                    corner = (tile * rows + start, across * columns + begin)
+                    _pair_tile(product, outer, corner, (rows, columns))
 
 
 def _pair_tile(
@@ -123,9 +121,10 @@ def _pair_tile(
     outer: dict[str, Affine],
     corner: tuple[Affine, Affine],
     shape: tuple[int, int],
-    block: Affine,
 ) -> None:
     writer, row, column = product.writer, product.tile.row, product.tile.column
+    assert writer.block is not None
+    block = writer.block
 
     def at(letter: str | None, place: Affine) -> dict[str, Affine]:
         return outer if letter is None else {**outer, letter: place}
@@ -144,8 +143,6 @@ def _pair_tile(
     )
 
     def enter(i: Affine, j: Affine) -> dict[str, Affine]:
-        writer.block = block
         return at(row, corner[0] + i) | at(column, corner[1] + j) | outer
 
     finish(product, sums, shape, enter)
-    writer.block = None

@@ -12,14 +12,13 @@ from dataclasses import dataclass
 from itertools import groupby, product
 from typing import TYPE_CHECKING, Final
 
-from netc.compiler.loops.loops import Affine, Mask, Operand, Store
-from netc.compiler.loops.nests import BLOCKS
+from netc.compiler.loops.loops import Affine, Count, Mask, Operand
 from netc.compiler.loops.product import Loads, Product, ranges
 from netc.compiler.loops.tracks import Track, tracks
 from netc.compiler.loops.window_loops import outer_results, summed_terms
 from netc.compiler.ops.contract import Contract
 from netc.compiler.plan import tiles
-from netc.compiler.plan.storage import ELEMENT_BYTES, storage
+from netc.compiler.plan.storage import ELEMENT_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,12 +32,15 @@ UNROLL: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class _Sweep:
-    """One pass over a chunk: the windows, the first place of the chunk and how many it has."""
+    """One pass over a chunk: the windows, the first place of the chunk and how many it has.
+
+    `live` masks the samples of the block; the pass without one clears the result.
+    """
 
     product: Product
     outer: Sequence[Track]
     last: Track
-    live: str
+    live: str | None
     first: Affine
     size: int
 
@@ -64,8 +66,8 @@ def write_taps(product_: Product) -> None:
     writer = product_.writer
     assert isinstance(product_.node.op, Contract)
     *outer, last = [only for (only,) in tracks(product_.node.op)]
-    _clear(product_)
-    blocks = writer.begin(BLOCKS, hint="b")
+    _write_sweep(_Sweep(product_, outer, last, None, Affine(), 0))
+    blocks = writer.begin(Count("blocks"), hint="b")
     writer.block = blocks.index
     live = writer.name("live")
     writer.add(Mask(live, blocks.index * writer.lanes, "B"))
@@ -74,13 +76,6 @@ def write_taps(product_: Product) -> None:
             _write_sweep(_Sweep(product_, outer, last, live, chunk * size + start, size))
     writer.block = None
     writer.end(blocks)
-
-
-def _clear(product_: Product) -> None:
-    writer, (store,) = product_.writer, product_.stores
-    elements = storage(product_.node.type, writer.lanes).elements
-    with writer.loop(elements // writer.lanes, hint="l") as vector:
-        writer.add(Store(writer.number(store.buffer), vector * writer.lanes, 0.0, wide=True))
 
 
 def _chunks(product_: Product, outer: Sequence[Track]) -> tuple[int, int]:
@@ -133,13 +128,16 @@ def _write_tiles(
     (row, high, down), (column, wide, across) = splits
     with (
         writer.named_loops(others) as free,
-        writer.loop(down, hint="f") as i,
-        writer.loop(across, hint="c") as j,
+        writer.loop(down, hint="f", split=down >= across) as i,
+        writer.loop(across, hint="c", split=down < across) as j,
         outer_results(writer, sweep.outer) as places,
     ):
         tile = _Tile((i * high + row, high), (j * wide + column, wide), taps)
-        sums = _sums(sweep, tile, free, places)
-        _add(sweep, tile, free, places, sums)
+        indices = _indices(sweep, tile, free, places)
+        if sweep.live is None:
+            _clear(sweep, indices)
+        else:
+            _add(sweep, indices, _sums(sweep, tile, free, places))
 
 
 def _sums(
@@ -214,22 +212,33 @@ def _at(letters: dict[str, Affine], letter: str | None, place: Affine) -> dict[s
     return letters if letter is None else {**letters, letter: place}
 
 
-def _add(
-    sweep: _Sweep,
-    tile: _Tile,
-    free: dict[str, Affine],
-    places: Sequence[Affine],
-    sums: Sequence[Operand],
-) -> None:
+def _indices(
+    sweep: _Sweep, tile: _Tile, free: dict[str, Affine], places: Sequence[Affine]
+) -> list[tuple[Affine, ...]]:
+    """Where in the result each accumulator of a tile belongs."""
+    product_ = sweep.product
+    (row, high), (column, wide) = tile.rows, tile.columns
+    outer = {t.result: at for t, at in zip(sweep.outer, places, strict=True)}
+    found = []
+    for i, c, t in product(range(high), range(wide), tile.taps):
+        at = _at(free | outer, product_.tile.row, row + i)
+        at = _at(at, product_.tile.column, column + c) | {sweep.last.result: Affine(t)}
+        found.append(tuple(at[letter] for letter in product_.axes.out))
+    return found
+
+
+def _clear(sweep: _Sweep, indices: Sequence[tuple[Affine, ...]]) -> None:
+    product_, (store,) = sweep.product, sweep.product.stores
+    for index in indices:
+        product_.writer.store(store.buffer, product_.node, index, 0.0)
+
+
+def _add(sweep: _Sweep, indices: Sequence[tuple[Affine, ...]], sums: Sequence[Operand]) -> None:
     """Adds the lanes of every accumulator to the result in memory."""
     product_, writer = sweep.product, sweep.product.writer
     node, (store,) = product_.node, product_.stores
-    (row, high), (column, wide) = tile.rows, tile.columns
-    outer = {t.result: at for t, at in zip(sweep.outer, places, strict=True)}
-    for (i, c, t), total in zip(product(range(high), range(wide), tile.taps), sums, strict=True):
-        at = _at(free | outer, product_.tile.row, row + i)
-        at = _at(at, product_.tile.column, column + c) | {sweep.last.result: Affine(t)}
-        index = tuple(at[letter] for letter in product_.axes.out)
+    assert sweep.live is not None
+    for index, total in zip(indices, sums, strict=True):
         so_far = writer.load(node, index)
         alive = writer.compute("keep", sweep.live, total, 0.0)
         lanes = writer.compute("reduce_add", alive)

@@ -6,15 +6,16 @@ One generator serves every product and every gradient of a product. What differs
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from itertools import product as combinations
 from typing import TYPE_CHECKING
 
-from netc.compiler.loops.by_columns import write_columns, write_outer
+from netc.compiler.loops.by_columns import write_columns, write_outer, write_panel
 from netc.compiler.loops.by_places import write_places
 from netc.compiler.loops.by_samples import write_pairs, write_samples
 from netc.compiler.loops.by_taps import write_taps
 from netc.compiler.loops.loops import Affine
-from netc.compiler.loops.nests import BLOCKS, over_batch, write_at
+from netc.compiler.loops.nests import over_batch, write_at
 from netc.compiler.loops.product import Access, Loads, Product, Summed, summed_letters
 from netc.compiler.loops.tile import load
 from netc.compiler.loops.tracks import tracks
@@ -41,14 +42,8 @@ def write_contract(
     panel: Buffer | None,
 ) -> None:
     """The kernel of a contraction with its epilogue."""
-    axes = tiles.axes_of(node)
-    views = (
-        view(writer.plan, node.args[0], axes.operands[0]),
-        view(writer.plan, node.args[1], axes.operands[1]),
-    )
-    tile = tiles.choose_tile(node, writer.lanes)
-    product = Product(writer, node, tuple(stores), tile, tiles.limits(registers), axes, views)
-    match tile.form:
+    product = _product(writer, node, stores, registers)
+    match product.tile.form:
         case "samples":
             write_samples(product)
         case "pairs":
@@ -68,12 +63,27 @@ def write_contract(
             _loops(product)
 
 
+def write_transposed(writer: Writer, node: Node, registers: int, panel: Buffer) -> None:
+    """The kernel that transposes the operand with the columns of a contraction's result."""
+    write_panel(_product(writer, node, (), registers), panel)
+
+
+def _product(writer: Writer, node: Node, stores: Sequence[Store], registers: int) -> Product:
+    axes = tiles.axes_of(node)
+    views = (
+        view(writer.plan, node.args[0], axes.operands[0]),
+        view(writer.plan, node.args[1], axes.operands[1]),
+    )
+    tile = tiles.choose_tile(node, writer.lanes)
+    return Product(writer, node, tuple(stores), tile, tiles.limits(registers), axes, views)
+
+
 def _loops(product: Product) -> None:
     """One accumulator at a time; lanes are samples when the sum runs over the batch."""
     writer, out = product.writer, product.axes.out
     assert isinstance(product.node.op, Contract)
     sum_batch = product.node.op.sum_batch
-    with writer.loops([product.axes.sizes[c] for c in out]) as index:
+    with writer.loops([product.axes.sizes[c] for c in out], split=True) as index:
         at = dict(zip(out, index, strict=True))
 
         def product_of() -> Operand:
@@ -94,15 +104,10 @@ def _loops(product: Product) -> None:
 def _window_loops(product: Product) -> None:
     """Windows with operands batched in unusual ways: one accumulator at a time."""
     writer, node = product.writer, product.node
-    if node.type.batched:
-        blocks = writer.begin(BLOCKS, hint="b")
-        writer.block = blocks.index
     assert isinstance(node.op, Contract)
-    for chosen in combinations(*tracks(node.op)):
-        _window_track(product, chosen)
-    if node.type.batched:
-        writer.block = None
-        writer.end(blocks)
+    with writer.blocks() if node.type.batched else nullcontext():
+        for chosen in combinations(*tracks(node.op)):
+            _window_track(product, chosen)
 
 
 def _window_track(product: Product, chosen: Sequence[Track]) -> None:
@@ -110,7 +115,11 @@ def _window_track(product: Product, chosen: Sequence[Track]) -> None:
     assert isinstance(node.op, Contract)
     wide = any(a.type.batched for a in node.args)
     letters = {c: axes.sizes[c] for c in axes.free}
-    with outer_results(writer, chosen) as places, writer.named_loops(letters) as free:
+    split = not node.type.batched
+    with (
+        writer.named_loops(letters, split=split) as free,
+        outer_results(writer, chosen) as places,
+    ):
 
         def total() -> Operand:
             with summed_terms(product, chosen, places, [0.0], wide=wide) as summed:

@@ -78,16 +78,21 @@ def run_kernel(
     *,
     lanes: int,
     precision: Precision,
+    blocks: range | None = None,
+    part: tuple[int, int] = (0, 1),
 ) -> None:
     """Executes a kernel on its buffers, flat arrays in the order of their numbers.
 
-    Batch, seed, step and the run-time numbers come from `env`; results are float64. Raises
-    AccessError for an access outside a buffer.
+    It does some `blocks`, all when they are not given, or one `part` of so many. Batch, seed, step
+    and the run-time numbers come from `env`; results are float64. Raises AccessError for an access
+    outside a buffer.
     """
     number = dtype(precision)
     tiles = [np.full(size, np.nan, number) for size in kernel.scratch]
     buffers = dict(enumerate(memory)) | {-i: tile for i, tile in enumerate(tiles, 1)}
-    integers = {"B": env.batch, "blocks": -(-env.batch // lanes)}
+    blocks = range(-(-env.batch // lanes)) if blocks is None else blocks
+    integers = {"B": env.batch, "first": blocks.start, "blocks": len(blocks)}
+    integers |= {"part": part[0], "parts": part[1]}
     with np.errstate(all="ignore"):
         _Run(buffers, env, lanes, number, integers).statements(kernel.body)
 
@@ -210,7 +215,7 @@ class _Run:
 
     def loop(self, loop: For) -> None:
         carried = [self.value(c.initial) for c in loop.carries]
-        for i in range(self.extent(loop.extent)):
+        for i in self.rounds(loop):
             self.integers[loop.variable] = i
             self.values.update(zip((c.name for c in loop.carries), carried, strict=True))
             self.statements(loop.body)
@@ -218,6 +223,13 @@ class _Run:
         for carry, value in zip(loop.carries, carried, strict=True):
             width = self.lanes if carry.wide else ()
             self.values[carry.result] = np.broadcast_to(value, width)
+
+    def rounds(self, loop: For) -> range:
+        extent = self.extent(loop.extent)
+        if not loop.split:
+            return range(extent)
+        part, parts = self.integers["part"], self.integers["parts"]
+        return range(extent * part // parts, extent * (part + 1) // parts)
 
     def extent(self, extent: Extent) -> int:
         if isinstance(extent, Count):

@@ -56,7 +56,8 @@ def var(name: str) -> Affine:
 class Count:
     """A run-time loop count: `base // divisor`, or `base % divisor`.
 
-    `base` is "B" (samples), "blocks" (⌈B / lanes⌉) or a variable bound before.
+    `base` is "B" (samples of the batch), "blocks" (blocks of this call: those from the variable
+    "first" on) or a variable bound before.
     """
 
     base: str
@@ -302,12 +303,17 @@ class Carry:
 
 @dataclass(frozen=True, slots=True)
 class For:
-    """`for variable in 0 … extent - 1`; zero rounds are allowed for run-time extents."""
+    """`for variable in 0 … extent - 1`; zero rounds are allowed for run-time extents.
+
+    A `split` loop of a constant extent is shared out: this call does the rounds of its part,
+    `extent · part // parts … extent · (part + 1) // parts - 1`. It carries nothing.
+    """
 
     variable: str
     extent: Extent
     body: tuple[Statement, ...]
     carries: tuple[Carry, ...] = ()
+    split: bool = False
 
 
 Statement = (
@@ -339,9 +345,20 @@ class Kernel:
     """A loop nest over `buffers` numbered buffers; buffers -1, -2 … are stack tiles.
 
     `scratch` gives the number of elements of each stack tile. One kernel is one native function,
-    however often it is called.
+    however often it is called. A call does some blocks of samples (`first`, `blocks`), or one part
+    of the results of all blocks: a kernel has loops over blocks or split loops around all it
+    writes, or neither, and then one call does everything.
     """
 
     body: tuple[Statement, ...]
     buffers: int
     scratch: tuple[int, ...] = ()
+
+    @property
+    def split(self) -> bool:
+        """Whether parts of its results can be computed apart."""
+        return _splits(self.body)
+
+
+def _splits(body: tuple[Statement, ...]) -> bool:
+    return any(isinstance(s, For) and (s.split or _splits(s.body)) for s in body)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from netc.compiler.loops.border import write_copy, write_pack, write_results, write_unpack
-from netc.compiler.loops.contract import write_contract
+from netc.compiler.loops.contract import write_contract, write_transposed
 from netc.compiler.loops.nests import write_nests
 from netc.compiler.loops.signature import Signature, signature
 from netc.compiler.loops.writer import Writer
@@ -74,6 +74,10 @@ def _launch(plan: Plan, unit: Unit, registers: int, results: Sequence[str]) -> L
         case "contract":
             assert unit.contraction is not None
             write_contract(writer, unit.contraction, unit.stores, registers, unit.panel)
+        case "panel":
+            assert unit.contraction is not None
+            assert unit.panel is not None
+            write_transposed(writer, unit.contraction, registers, unit.panel)
         case "copy":
             assert unit.copy_to is not None
             write_copy(writer, unit.stores[0].buffer, unit.copy_to)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+from itertools import permutations
 from math import inf, prod
 from typing import TYPE_CHECKING, Final
 
@@ -20,12 +22,10 @@ from netc.compiler.ops.source import Constant, Random, Source
 from netc.compiler.ops.unfold import Fold
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Sequence
+    from collections.abc import Callable, Container, Mapping, Sequence
 
     from netc.compiler.ir.graph import Node
-    from netc.compiler.plan.plan import Store
-
-BLOCKS: Final = Count("blocks")
+    from netc.compiler.plan.plan import Buffer, Store
 
 ACROSS_LANES: Final = {"sum": "reduce_add", "max": "reduce_max", "min": "reduce_min"}
 
@@ -62,17 +62,15 @@ def _is_source_of(node: Node, store: Store) -> bool:
 
 def write_nests(writer: Writer, stores: Sequence[Store]) -> None:
     """All stores of one unit: batched ones under one loop over the blocks of samples."""
-    if not stores[0].node.type.batched:
-        for nest in _group_unbatched(stores):
-            _write_unbatched(writer, nest)
+    if stores[0].node.type.batched:
+        with writer.blocks():
+            for nest in group_batched(stores, writer.plan.where):
+                _write_batched(writer, nest)
         return
-    nests = group_batched(stores, writer.plan.where)
-    with_block = writer.begin(BLOCKS, hint="b")
-    writer.block = with_block.index
-    for nest in nests:
-        _write_batched(writer, nest)
-    writer.block = None
-    writer.end(with_block)
+    nests = _group_unbatched(stores)
+    split = _independent(nests, writer.plan.where)
+    for unbatched in nests:
+        _write_unbatched(writer, unbatched, split)
 
 
 def _write_batched(writer: Writer, nest: Nest) -> None:
@@ -84,12 +82,24 @@ def _write_batched(writer: Writer, nest: Nest) -> None:
             write_sweep(writer, part, index)
 
 
-def _write_plain(writer: Writer, nest: Nest) -> None:
+def _independent(nests: Sequence[Nest], where: Mapping[Node, Buffer]) -> bool:
+    """Whether no nest touches what another one writes: only then they can be shared out."""
+    written = [{s.buffer for s in nest.stores} for nest in nests]
+    read = [
+        {where[n] for s in nest.stores for n in s.reads | s.scans if n in where} for nest in nests
+    ]
+    return all(
+        written[i].isdisjoint(written[j] | read[j]) for i, j in permutations(range(len(nests)), 2)
+    )
+
+
+def _write_plain(writer: Writer, nest: Nest, split: bool = False) -> None:
     """Loops over the shape of the result."""
     if in_parts(nest.first):
-        _write_parts(writer, nest.stores[0])
+        with writer.loop(1, split=split):
+            _write_parts(writer, nest.stores[0])
         return
-    with writer.loops(nest.first.type.shape) as index:
+    with writer.loops(nest.first.type.shape, split=split) as index:
         write_at(writer, nest.stores, index)
 
 
@@ -208,7 +218,7 @@ def _join(outer: Index, inner: Index, axes: tuple[int, ...], rank: int) -> Index
 
 def over_batch(writer: Writer, kind: str, at: Callable[[], Operand]) -> Operand:
     """Combines a value over all samples; dead lanes of the last block never count."""
-    loop = writer.begin(BLOCKS, [IDENTITY[kind]], hint="b")
+    loop = writer.begin(Count("blocks"), [IDENTITY[kind]], hint="b")
     outside, writer.block = writer.block, loop.index
     live = writer.name("live")
     writer.add(Mask(live, loop.index * writer.lanes, "B"))
@@ -221,25 +231,20 @@ def over_batch(writer: Writer, kind: str, at: Callable[[], Operand]) -> Operand:
 # -- unbatched nests -------------------------------------------------------------------------------
 
 
-def _write_unbatched(writer: Writer, nest: Nest) -> None:
+def _write_unbatched(writer: Writer, nest: Nest, split: bool) -> None:
     """Along vectors where every access allows it, else element by element."""
-    store = nest.stores[0]
-    if writer.plan.where.get(store.node) is not store.buffer:
-        writer.attempt(lambda: _along_result(writer, nest), lambda: _write_plain(writer, nest))
-    elif in_parts(nest.first):
-        _write_parts(writer, nest.stores[0])
-    elif isinstance(nest.first.op, BatchReduce):
-        _write_plain(writer, nest)
-    elif all(_is_flat(s.node, writer.plan.where) for s in nest.stores):
-        _write_flat(writer, nest)
+    store, where = nest.stores[0], writer.plan.where
+    ways = [partial(way, writer, nest, split) for way in (_along_result, _write_plain)]
+    if where.get(store.node) is not store.buffer:
+        writer.attempt(*ways)
+    elif in_parts(nest.first) or isinstance(nest.first.op, BatchReduce):
+        _write_plain(writer, nest, split)
+    elif all(_is_flat(s.node, where) for s in nest.stores):
+        _write_flat(writer, nest, split)
     elif isinstance(nest.first.op, Reduce):
-        writer.attempt(
-            lambda: _along_result(writer, nest),
-            lambda: _along_reduced(writer, nest),
-            lambda: _write_plain(writer, nest),
-        )
+        writer.attempt(ways[0], partial(_along_reduced, writer, nest, split), ways[1])
     else:
-        writer.attempt(lambda: _along_result(writer, nest), lambda: _write_plain(writer, nest))
+        writer.attempt(*ways)
 
 
 def _is_flat(node: Node, stored: Container[Node]) -> bool:
@@ -263,14 +268,14 @@ def _is_flat(node: Node, stored: Container[Node]) -> bool:
     return True
 
 
-def _write_flat(writer: Writer, nest: Nest) -> None:
+def _write_flat(writer: Writer, nest: Nest, split: bool) -> None:
     """Rows of whole vectors; the padding of a row is computed along with it."""
     type_ = nest.first.type
     rows = type_.shape[0] if type_.rank > 1 else 1
     columns = type_.size // rows
     writer.flat = True
-    with writer.loop(rows) as row, writer.along_lanes(columns) as column:
-        write_at(writer, nest.stores, (row, column))
+    with writer.vectors([rows], columns, split=split) as index:
+        write_at(writer, nest.stores, index)
     writer.flat = False
 
 
@@ -280,16 +285,16 @@ def _require_whole_vectors(writer: Writer, node: Node) -> None:
         raise NotAlongLanesError
 
 
-def _along_result(writer: Writer, nest: Nest) -> None:
+def _along_result(writer: Writer, nest: Nest, split: bool) -> None:
     """The last axis of the result along the lanes."""
     for store in nest.stores:
         _require_whole_vectors(writer, store.node)
     *outer, last = nest.first.type.shape
-    with writer.loops(outer) as index, writer.along_lanes(last) as lane:
-        write_at(writer, nest.stores, (*index, lane))
+    with writer.vectors(outer, last, split=split) as index:
+        write_at(writer, nest.stores, index)
 
 
-def _along_reduced(writer: Writer, nest: Nest) -> None:
+def _along_reduced(writer: Writer, nest: Nest, split: bool) -> None:
     """The last axis of the reduced operand along the lanes."""
     node = nest.first
     assert isinstance(node.op, Reduce)
@@ -297,7 +302,7 @@ def _along_reduced(writer: Writer, nest: Nest) -> None:
     _require_whole_vectors(writer, source)
     if source.type.rank - 1 not in axes or kind not in ACROSS_LANES:
         raise NotAlongLanesError
-    with writer.loops(node.type.shape) as index:
+    with writer.loops(node.type.shape, split=split) as index:
         (store,) = nest.stores
         total = _over_lanes(writer, node, index)
         writer.store(store.buffer, node, index, writer.compute(ACROSS_LANES[kind], total))

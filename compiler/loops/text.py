@@ -49,6 +49,8 @@ def _lines(statement: Statement, names: dict[int, str], depth: int) -> list[str]
     if not isinstance(statement, For):
         return [indent + _line(statement, names)]
     head = f"{indent}for {statement.variable} in {statement.extent}"
+    if statement.split:
+        head = f"{indent}last part" if statement.extent == 1 else f"{head}, this part"
     if statement.carries:
         carried = (f"{c.name} = {_text(c.initial)}" for c in statement.carries)
         head += f" carrying {', '.join(carried)}"

@@ -10,11 +10,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from netc.compiler.loops.leaves import draw, table
 from netc.compiler.loops.loops import (
     Affine,
     Carry,
     Compute,
-    Draw,
+    Count,
     Extent,
     For,
     Guard,
@@ -59,6 +60,7 @@ class Loop:
     carried: tuple[str, ...]
     initial: tuple[Operand, ...]
     wide: bool
+    split: bool
 
     @property
     def index(self) -> Affine:
@@ -105,11 +107,17 @@ class Writer:
         return self.buffers.setdefault(buffer, len(self.buffers))
 
     def begin(
-        self, extent: Extent, initial: Sequence[Operand] = (), wide: bool = True, hint: str = "i"
+        self,
+        extent: Extent,
+        initial: Sequence[Operand] = (),
+        wide: bool = True,
+        hint: str = "i",
+        *,
+        split: bool = False,
     ) -> Loop:
         """Opens a loop that carries a value for each initial one."""
         carried = tuple(self.name("c") for _ in initial)
-        loop = Loop(self.name(hint), extent, carried, tuple(initial), wide)
+        loop = Loop(self.name(hint), extent, carried, tuple(initial), wide, split)
         if isinstance(extent, int):
             self.extents[loop.variable] = extent
         self._bodies.append([])
@@ -125,33 +133,60 @@ class Writer:
             Carry(*fields, loop.wide)
             for fields in zip(loop.carried, loop.initial, following, results, strict=True)
         )
-        self.add(For(loop.variable, loop.extent, body, carries))
+        self.add(For(loop.variable, loop.extent, body, carries, loop.split))
         return results
 
     @contextmanager
-    def loop(self, extent: Extent, hint: str = "i") -> Iterator[Affine]:
-        """A loop that carries nothing; a single round needs no loop."""
-        if extent == 1:
+    def loop(self, extent: Extent, hint: str = "i", *, split: bool = False) -> Iterator[Affine]:
+        """A loop that carries nothing; a single round needs no loop, unless it is some part's."""
+        if extent == 1 and not split:
             yield Affine()
             return
-        opened = self.begin(extent, hint=hint)
+        opened = self.begin(extent, hint=hint, split=split)
         yield opened.index
         self.end(opened)
 
     @contextmanager
-    def loops(self, shape: Sequence[int]) -> Iterator[Index]:
-        """Nested loops over a shape."""
-        opened = [None if size == 1 else self.begin(size) for size in shape]
-        yield tuple(Affine() if loop is None else loop.index for loop in opened)
-        for loop in reversed(opened):
-            if loop is not None:
-                self.end(loop)
+    def blocks(self) -> Iterator[Affine]:
+        """The loop over the blocks of this call, opened at one of them."""
+        opened = self.begin(Count("blocks"), hint="b")
+        self.block = opened.index + var("first")
+        yield self.block
+        self.block = None
+        self.end(opened)
 
     @contextmanager
-    def named_loops(self, sizes: Mapping[str, int]) -> Iterator[dict[str, Affine]]:
+    def loops(self, shape: Sequence[int], *, split: bool = False) -> Iterator[Index]:
+        """Nested loops over a shape; with `split` the longest is shared out among the parts."""
+        longest = max(shape, default=1)
+        shared = shape.index(longest) if split and longest > 1 else None
+        with self.loop(1, split=split and shared is None):
+            opened = [
+                None if size == 1 else self.begin(size, split=axis == shared)
+                for axis, size in enumerate(shape)
+            ]
+            yield tuple(Affine() if loop is None else loop.index for loop in opened)
+            for loop in reversed(opened):
+                if loop is not None:
+                    self.end(loop)
+
+    @contextmanager
+    def named_loops(
+        self, sizes: Mapping[str, int], *, split: bool = False
+    ) -> Iterator[dict[str, Affine]]:
         """Nested loops over named axes."""
-        with self.loops(tuple(sizes.values())) as index:
+        with self.loops(tuple(sizes.values()), split=split) as index:
             yield dict(zip(sizes, index, strict=True))
+
+    @contextmanager
+    def vectors(self, outer: Sequence[int], last: int, *, split: bool = False) -> Iterator[Index]:
+        """Nested loops over a shape whose last axis runs along the lanes."""
+        inner = split and -(-last // self.lanes) > max(outer, default=0)
+        with (
+            self.loops(outer, split=split and not inner) as index,
+            self.along_lanes(last, split=inner) as lane,
+        ):
+            yield (*index, lane)
 
     def new_scratch(self, elements: int) -> int:
         """A stack tile; its number is negative: -1 is the first."""
@@ -159,9 +194,9 @@ class Writer:
         return -len(self.scratch)
 
     @contextmanager
-    def along_lanes(self, size: int) -> Iterator[Affine]:
+    def along_lanes(self, size: int, *, split: bool = False) -> Iterator[Affine]:
         """A loop over whole vectors that cover `size` neighbouring elements."""
-        opened = self.begin(-(-size // self.lanes), hint="l")
+        opened = self.begin(-(-size // self.lanes), hint="l", split=split)
         self.lane_axis = opened.variable
         yield opened.index * self.lanes
         self.lane_axis = None
@@ -279,11 +314,11 @@ class Writer:
                 self.add(ReadScalar(name, scalar))
                 return name
             case Random() as op:
-                return self._draw(op, index)
+                return draw(self, op, index)
             case Iota():
                 return self.position(index[0])
             case Table() as op:
-                return self._table(op, index)
+                return table(self, op, index)
             case Lift():
                 return self.value(args[0], index)
             case Reduce():
@@ -314,36 +349,6 @@ class Writer:
             return float(index.constant)
         name = self.name()
         self.add(Position(name, index, self.is_wide(index, batched=False)))
-        return name
-
-    def _table(self, op: Table, index: Index) -> Operand:
-        """Tables are short: the value is selected by position."""
-        flat = Affine()
-        for axis, stride in zip(index, row_major(op.shape), strict=True):
-            flat += axis * stride
-        position = self.position(flat)
-        if isinstance(position, float):
-            return op.values[int(position)]
-        value: Operand = op.values[0]
-        for i, number in enumerate(op.values[1:], 1):
-            value = self.compute("where", self.compute("eq", position, float(i)), number, value)
-        return value
-
-    def _draw(self, op: Random, index: Index) -> str:
-        if self.flat and op.shape:
-            columns = row_major(op.shape)[0] if len(op.shape) > 1 else 0
-            element = index[0] * columns + index[1]
-        else:
-            element = Affine()
-            for axis, stride in zip(index, row_major(op.shape), strict=True):
-                element += axis * stride
-        name = self.name()
-        if op.batched:
-            assert self.block is not None
-            self.add(Draw(name, op.path, element, self.block * self.lanes, "samples"))
-        else:
-            along = self.is_wide(element, batched=False)
-            self.add(Draw(name, op.path, element, Affine(), "elements" if along else "none"))
         return name
 
     def divided(self, index: Affine, divisor: int) -> tuple[Affine, Affine]:

@@ -47,7 +47,8 @@ def build_plan(graph: Graph, lanes: int) -> Plan:
         del where[node]
     contractions = [n for n in nodes if isinstance(n.op, Contract)]
     units = _packs(nodes, where)
-    units += [_with_panel(u, lanes) for u in schedule(stores, epilogues, contractions, where)]
+    for unit in schedule(stores, epilogues, contractions, where):
+        units += _with_panel(unit, lanes)
     return Plan(graph, lanes, (*units, *_leaving(graph)), where)
 
 
@@ -137,10 +138,13 @@ def _packs(nodes: Sequence[Node], where: dict[Node, Buffer]) -> list[Unit]:
     return [Unit("pack", (Store(n, where[n], frozenset(), frozenset()),)) for n in inputs]
 
 
-def _with_panel(unit: Unit, lanes: int) -> Unit:
+def _with_panel(unit: Unit, lanes: int) -> list[Unit]:
+    """The unit, after the one that transposes an operand for it if it needs that."""
     if unit.contraction is None or not (size := panel_elements(unit.contraction, lanes)):
-        return unit
-    return replace(unit, panel=Buffer("panel", "batch", size))
+        return [unit]
+    panel = Buffer("panel", "batch", size)
+    transposed = Unit("panel", contraction=unit.contraction, panel=panel)
+    return [transposed, replace(unit, panel=panel)]
 
 
 def _leaving(graph: Graph) -> list[Unit]:

@@ -43,17 +43,24 @@ class Unit:
     """One kernel.
 
     pack: caller's rows → blocks. nests: stores, one loop nest after the other, under one loop over
-    blocks when batched. contract: a contraction with elementwise stores as epilogue.
+    blocks when batched. contract: a contraction with elementwise stores as epilogue. panel: the
+    operand of a contraction, transposed for it.
     copy: a deferred in-place result. unpack: blocks → caller's rows. results: numbers for the
     caller.
     """
 
-    kind: Literal["pack", "nests", "contract", "copy", "unpack", "results"]
+    kind: Literal["pack", "nests", "contract", "panel", "copy", "unpack", "results"]
     stores: tuple[Store, ...] = ()
     contraction: Node | None = None
     panel: Buffer | None = None
     outputs: tuple[Output, ...] = ()
     copy_to: Buffer | None = None
+
+    @property
+    def per_block(self) -> bool:
+        """Whether it writes a value for each sample: then it can do any range of blocks."""
+        nodes = [s.node for s in self.stores[:1]] + [o.node for o in self.outputs[:1]]
+        return self.kind == "panel" or (self.kind != "copy" and nodes[0].type.batched)
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,9 @@ def show_plan(plan: Plan, memory: Memory, numbers: Mapping[Node, str]) -> str:
 
 def _head(unit: Unit, plan: Plan, numbers: Mapping[Node, str]) -> str:
     node = unit.contraction
+    if node is not None and unit.kind == "panel":
+        operand = node.args[choose_tile(node, plan.lanes).moving]
+        return f"panel of {numbers[operand]} for {numbers[node]}"
     if node is not None:
         operands = ", ".join(numbers[a] for a in node.args)
         form = choose_tile(node, plan.lanes).form

@@ -70,7 +70,8 @@ class Walk:
 
     def __post_init__(self):
         blocks = -(-self.batch // self.lanes)
-        self.ranges |= {"B": (self.batch, self.batch), "blocks": (blocks, blocks)}
+        whole = {"B": self.batch, "first": 0, "blocks": blocks}
+        self.ranges |= {name: (value, value) for name, value in whole.items()}
         self.walk(self.launch.kernel.body)
 
     def bounds(self, index: Affine) -> tuple[int, int]:
@@ -108,10 +109,12 @@ class Walk:
     def walk(self, body) -> None:
         for statement in body:
             match statement:
-                case Load(_, buffer, index, wide):
-                    self.touch(buffer, index, self.lanes if wide else 1, write=False)
-                case Store(buffer, index, _, wide):
-                    self.touch(buffer, index, self.lanes if wide else 1, write=True)
+                case Load(_, buffer, index, wide, step, live):
+                    first, end = live or (0, self.lanes if wide else 1)
+                    width = (end - first - 1) * step + 1
+                    self.touch(buffer, index + first * step, width, write=False)
+                case Store(buffer, index, _, wide, live=live):
+                    self.touch(buffer, index, live or (self.lanes if wide else 1), write=True)
                 case For(variable, extent, inner, _):
                     rounds = self.count(extent)[1]
                     if rounds > 0:
@@ -315,7 +318,7 @@ class _Trace:
 
     def run(self) -> None:
         blocks = -(-self.walk.batch // self.walk.lanes)
-        self.integers = {"B": self.walk.batch, "blocks": blocks}
+        self.integers = {"B": self.walk.batch, "first": 0, "blocks": blocks}
         self.writer = {b: np.full(b.elements, -1) for b in self.both}
         for nest, statement in enumerate(self.walk.launch.kernel.body):
             self.nest = nest
