@@ -25,6 +25,7 @@ from netc.compiler.loops.loops import (
     LoadRows,
     Mask,
     Operand,
+    PackRows,
     Place,
     Places,
     Position,
@@ -123,7 +124,7 @@ class KernelEmitter(PlacesEmitter):
                 self._transpose(statement)
             case Place():
                 self._place(statement)
-            case Rows() | LoadRows() | StoreRows() | StoreResult() | Places():
+            case Rows() | LoadRows() | PackRows() | StoreRows() | StoreResult() | Places():
                 self._border(statement)
 
     def _compute(self, op: str, args: tuple[Operand, ...]) -> Value:
@@ -225,7 +226,7 @@ class KernelEmitter(PlacesEmitter):
 
         self.b.declare(transpose.transpose_function(self.b.precision, self.lanes))
         self.b.call(
-            transpose.NAME,
+            transpose.TRANSPOSE,
             "void",
             self._pointer(tile.source, tile.index),
             number(tile.step * self.bytes),

@@ -5,11 +5,13 @@ They are the caller's rows, one for each sample, and elements that run-time numb
 
 from __future__ import annotations
 
+from netc.compiler.backend import transpose
 from netc.compiler.backend.builder import Value, element_of, vector
 from netc.compiler.backend.emit_lanes import LanesEmitter
 from netc.compiler.loops.loops import (
     Affine,
     LoadRows,
+    PackRows,
     Place,
     Places,
     Rows,
@@ -48,7 +50,9 @@ class PlacesEmitter(LanesEmitter):
 
     # -- the caller's arrays -------------------------------------------------------------------
 
-    def _border(self, statement: Rows | LoadRows | StoreRows | StoreResult | Places) -> None:
+    def _border(
+        self, statement: Rows | LoadRows | PackRows | StoreRows | StoreResult | Places
+    ) -> None:
         match statement:
             case Rows(name, index):
                 self.values[name] = self._rows(index)
@@ -58,6 +62,8 @@ class PlacesEmitter(LanesEmitter):
                 self._places(statement)
             case LoadRows(name, buffer, rows, size, element):
                 self.values[name] = self._gather(buffer, rows, size, element)
+            case PackRows():
+                self._pack(statement)
             case StoreRows():
                 self._scatter(statement)
             case StoreResult(buffer, number, value):
@@ -100,6 +106,23 @@ class PlacesEmitter(LanesEmitter):
         zero = self.b.constant(0.0, self.wide)
         base = self._pointer(buffer, element)
         return self._gathered(self.wide, base, offsets, everyone, zero, self.bytes)
+
+    def _pack(self, statement: PackRows) -> None:
+        rows = self.values[statement.rows]
+        bytes_each = self.b.constant(statement.size * self.bytes, rows.type)
+        array = self._at(
+            0, ("places",), lambda: self.b.op(f"alloca [{self.lanes} x i64], align 64", "ptr")
+        )
+        self.b.store(self.b.mul(rows, bytes_each), array, 64)
+        self.b.declare(transpose.pack_function(self.b.precision, self.lanes))
+        self.b.call(
+            transpose.PACK,
+            "void",
+            self._pointer(statement.buffer, Affine()),
+            array,
+            self.b.constant(statement.size, "i64"),
+            self._pointer(statement.target, statement.index),
+        )
 
     def _scatter(self, statement: StoreRows) -> None:
         type_ = vector("i64", self.lanes)

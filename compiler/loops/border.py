@@ -8,6 +8,7 @@ from netc.compiler.loops.loops import (
     Affine,
     Load,
     LoadRows,
+    PackRows,
     Rows,
     Store,
     StoreResult,
@@ -37,11 +38,15 @@ def write_pack(writer: Writer, store: PlannedStore, rows_buffer: Buffer) -> None
     with writer.blocks() as block:
         rows = writer.name("rows")
         writer.add(Rows(rows, block * writer.lanes))
-        with writer.loop(size) as element:
-            name = writer.name()
-            writer.add(LoadRows(name, source, rows, size, element))
-            index = (block * size + element) * writer.lanes
-            writer.add(Store(target, index, name, wide=True))
+        if size >= writer.lanes:
+            start = block * (size * writer.lanes)
+            writer.add(PackRows(source, rows, size, target, start))
+        else:
+            with writer.loop(size) as element:
+                name = writer.name()
+                writer.add(LoadRows(name, source, rows, size, element))
+                index = (block * size + element) * writer.lanes
+                writer.add(Store(target, index, name, wide=True))
 
 
 def write_unpack(writer: Writer, output: Output, rows_buffer: Buffer) -> None:

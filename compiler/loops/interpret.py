@@ -24,6 +24,7 @@ from netc.compiler.loops.loops import (
     LoadRows,
     Mask,
     Operand,
+    PackRows,
     Place,
     Places,
     Position,
@@ -146,7 +147,7 @@ class _Run:
                 values[statement.name] = self.made(statement)
             case Place(name, value, limit):
                 self.integers[name] = int(_checked(self.value(value), limit))
-            case Rows() | LoadRows() | StoreRows() | StoreResult() | Places():
+            case Rows() | LoadRows() | PackRows() | StoreRows() | StoreResult() | Places():
                 self.border(statement)
 
     def load(self, load: Load) -> Number:
@@ -193,7 +194,9 @@ class _Run:
                 known = {"step": self.env.step, "batch_size": self.env.batch}
                 return self.number(self.env.values.get(("scalar", scalar), known.get(scalar)))
 
-    def border(self, statement: Rows | LoadRows | StoreRows | StoreResult | Places) -> None:
+    def border(
+        self, statement: Rows | LoadRows | PackRows | StoreRows | StoreResult | Places
+    ) -> None:
         last = self.env.batch - 1
         match statement:
             case Rows(name, index):
@@ -205,6 +208,10 @@ class _Run:
             case LoadRows(name, buffer, rows, size, element):
                 places = self.values[rows] * size + self.index(element)
                 self.values[name] = self.buffers[buffer][places]
+            case PackRows(buffer, rows, size, target, index):
+                for e in range(size):
+                    vector = self.place(target, index + e * self.lanes, wide=True)
+                    vector[...] = self.buffers[buffer][self.values[rows] * size + e]
             case StoreRows(buffer, first, size, element, value):
                 samples = self.index(first) + self.along()
                 alive = samples <= last

@@ -268,6 +268,20 @@ class LoadRows:
 
 
 @dataclass(frozen=True, slots=True)
+class PackRows:
+    """All `size` elements of `Rows`, at least as many as lanes.
+
+    Element e of all lanes is written as the vector at `index + e · lanes` of the target.
+    """
+
+    buffer: int
+    rows: str
+    size: int
+    target: int
+    index: Affine
+
+
+@dataclass(frozen=True, slots=True)
 class StoreRows:
     """`buffer[(first + lane) · size + element] = value`, for lanes with `first + lane < B`."""
 
@@ -334,6 +348,7 @@ Statement = (
     | Places
     | Rows
     | LoadRows
+    | PackRows
     | StoreRows
     | StoreResult
     | For

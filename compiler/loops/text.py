@@ -15,6 +15,7 @@ from netc.compiler.loops.loops import (
     LoadRows,
     Mask,
     Operand,
+    PackRows,
     Place,
     Places,
     Position,
@@ -113,6 +114,8 @@ def _line(statement: Statement, names: dict[int, str]) -> str:  # noqa: C901 - o
             return f"{name} = rows {index} .."
         case LoadRows(name, buffer, rows, size, element):
             return f"{name} = {names[buffer]}[{size} {rows} + {element}]"
+        case PackRows(buffer, rows, size, target, index):
+            return f"{names[target]}[{index} ..] = all {size} of {names[buffer]}[{rows}]"
         case StoreRows(buffer, first, size, element, value):
             return f"{names[buffer]}[{size} ({first} ..) + {element}] = {_text(value)}"
         case StoreResult(buffer, index, value):

@@ -19,6 +19,7 @@ from netc.compiler.loops.loops import (
     Guard,
     Load,
     LoadRows,
+    PackRows,
     Place,
     Places,
     Quotient,
@@ -149,6 +150,11 @@ class Walk:
                     self.ranges[name] = (0, self.batch - 1)
                 case LoadRows(_, buffer, rows, size, element):
                     self.touch(buffer, Affine(0, ((rows, size),)) + element, 1, write=False)
+                case PackRows(buffer, rows, size, target, index):
+                    for element in (0, size - 1):
+                        place = Affine(element, ((rows, size),))
+                        self.touch(buffer, place, 1, write=False)
+                        self.touch(target, index + element * self.lanes, self.lanes, write=True)
                 case StoreRows(buffer, first, size, element, _):
                     end = min(self.bounds(first)[1] + self.lanes, self.batch)
                     self.ranges["row"] = (0, end - 1)
