@@ -124,11 +124,11 @@ def _is_deviation(x: Node, axes: tuple[int, ...]) -> bool:
             over = tuple(i for i in range(x.type.rank) if i not in kept)
             mean = m.args[0] if isinstance(m.op, Broadcast) else m
             sign = 1 if isinstance(x.op, Sub) else -1
-            return set(over) <= set(axes) and _is_mean(mean, a, over, sign)
+            return set(over) <= set(axes) and is_mean(mean, a, over, sign)
     return False
 
 
-def _is_mean(m: Node, x: Node, axes: tuple[int, ...], sign: int) -> bool:
+def is_mean(m: Node, x: Node, axes: tuple[int, ...], sign: int) -> bool:
     """Whether `m` is the mean of `x` over the samples and `axes`, times `sign`."""
     factor, batches, samples = 1.0, 0, 0
     over: tuple[int, ...] = ()

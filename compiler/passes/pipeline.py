@@ -13,6 +13,7 @@ from netc.compiler.passes.fold import fold
 from netc.compiler.passes.reciprocals import reciprocals
 from netc.compiler.passes.release import release
 from netc.compiler.passes.simplify import simplify
+from netc.compiler.passes.spread import spread
 from netc.compiler.passes.stabilise import stabilise
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ PASSES: Final = (
     *BEFORE_DERIVATIVES,
     Pass("expand", expand, "logsumexp → max, sum, exp and log"),
     Pass("centred", centred, "sum(a + k (x - mean x)) → sum a"),
+    Pass("spread", spread, "sum (x - m)^2 → sum (x - s)^2 and what the sample's mean s is from m"),
     # after simplify, which takes the batch from what is the same for each sample
     Pass("affine", affine, "(a @ b + c - m) * g + s → (a @ b) * A + C"),
     Pass("reciprocals", reciprocals, "x / broadcast(d) → x * broadcast(1 / d) in f32"),
