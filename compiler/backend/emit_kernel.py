@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import TYPE_CHECKING, Final
 from zlib import crc32
 
@@ -10,8 +11,9 @@ from netc.compiler.backend.builder import Value, define, vector
 from netc.compiler.backend.emit_places import PlacesEmitter
 from netc.compiler.backend.kernel_scope import NUMBERS
 from netc.compiler.backend.math import MATH
-from netc.compiler.backend.math.lanes import reduce_add, reduce_max, reduce_min
+from netc.compiler.backend.math.lanes import lane_sums, reduce_add, reduce_max, reduce_min
 from netc.compiler.loops.loops import (
+    AddSums,
     Affine,
     Bind,
     Carry,
@@ -98,6 +100,8 @@ class KernelEmitter(PlacesEmitter):
                 self.values[statement.name] = self._load(statement)
             case Store():
                 self._store(statement)
+            case AddSums():
+                self._add_sums(statement)
             case Prefetch(buffer, index):
                 self._prefetch(self._pointer(buffer, index))
             case Compute(name, op, args):
@@ -147,6 +151,19 @@ class KernelEmitter(PlacesEmitter):
         if op in TAKES_MASKS:
             return MATH[op](self.b, *(self._mask(a, lanes) for a in args))
         return MATH[op](self.b, *(self._value(a, type_) for a in args))
+
+    def _add_sums(self, statement: AddSums) -> None:
+        """The sums lie in the lanes of one vector: neighbours in memory are added together."""
+        sums = lane_sums(self.b, [self._value(v, self.wide) for v in statement.values])
+        places = list(enumerate(statement.indices))
+        for _, group in groupby(places, lambda place: place[1] + -place[0]):
+            lanes = [lane for lane, _ in group]
+            start = statement.indices[lanes[0]] + -lanes[0]
+            pointer = self._pointer(statement.buffer, start)
+            alive = (f"i1 {lane in lanes}".lower() for lane in range(self.lanes))
+            mask = Value(f"<{', '.join(alive)}>", vector("i1", self.lanes))
+            so_far = self.b.masked_load(self.wide, pointer, mask, self.bytes)
+            self.b.masked_store(self.b.fadd(so_far, sums), pointer, mask, self.bytes)
 
     def _prefetch(self, pointer: Value) -> None:
         """For reading, into the first level, as data."""

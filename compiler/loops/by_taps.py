@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import groupby, product
 from typing import TYPE_CHECKING, Final
 
-from netc.compiler.loops.loops import Affine, Count, Mask, Operand
+from netc.compiler.loops.loops import AddSums, Affine, Count, Mask, Operand
 from netc.compiler.loops.product import Loads, Product, ranges
 from netc.compiler.loops.tracks import Track, tracks
 from netc.compiler.loops.window_loops import outer_results, summed_terms
@@ -238,8 +238,9 @@ def _add(sweep: _Sweep, indices: Sequence[tuple[Affine, ...]], sums: Sequence[Op
     product_, writer = sweep.product, sweep.product.writer
     node, (store,) = product_.node, product_.stores
     assert sweep.live is not None
-    for index, total in zip(indices, sums, strict=True):
-        so_far = writer.load(node, index)
-        alive = writer.compute("keep", sweep.live, total, 0.0)
-        lanes = writer.compute("reduce_add", alive)
-        writer.store(store.buffer, node, index, writer.compute("add", so_far, lanes))
+    offsets = [writer.offset(node, index) for index in indices]
+    alive = [writer.compute("keep", sweep.live, total, 0.0) for total in sums]
+    number = writer.number(store.buffer)
+    for start in range(0, len(alive), writer.lanes):
+        some = slice(start, start + writer.lanes)
+        writer.add(AddSums(number, tuple(offsets[some]), tuple(alive[some])))

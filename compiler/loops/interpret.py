@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import numpy as np
 
 from netc.compiler.loops.loops import (
+    AddSums,
     Affine,
     Bind,
     Compute,
@@ -120,6 +121,10 @@ class _Run:
                 values[statement.name] = self.load(statement)
             case Store():
                 self.store(statement)
+            case AddSums(buffer, indices, summed):
+                for index, value in zip(indices, summed, strict=True):
+                    lanes = np.broadcast_to(self.value(value), self.lanes)
+                    self.place(buffer, index, wide=False)[...] += np.sum(lanes)
             case Prefetch():
                 pass
             case Compute(name, op, args):

@@ -101,6 +101,15 @@ class Store:
 
 
 @dataclass(frozen=True, slots=True)
+class AddSums:
+    """`buffer[indices[i]] += Σ lanes of values[i]`, for at most as many values as lanes."""
+
+    buffer: int
+    indices: tuple[Affine, ...]
+    values: tuple[Operand, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Prefetch:
     """Asks for the cache line of `buffer[index]`; changes no value."""
 
@@ -333,6 +342,7 @@ class For:
 Statement = (
     Load
     | Store
+    | AddSums
     | Prefetch
     | Compute
     | Bind

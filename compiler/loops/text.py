@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from netc.compiler.loops.loops import (
+    AddSums,
     Bind,
     Compute,
     Draw,
@@ -79,6 +80,9 @@ def _line(statement: Statement, names: dict[int, str]) -> str:  # noqa: C901 - o
         case Store(buffer, index, value, wide, live):
             along = " .." if live is None else f" .. {live}"
             return f"{names[buffer]}[{index}{along if wide else ''}] = {_text(value)}"
+        case AddSums(buffer, indices, values):
+            places = ", ".join(f"{names[buffer]}[{index}]" for index in indices)
+            return f"{places} += sums of {', '.join(map(_text, values))}"
         case Prefetch(buffer, index):
             return f"prefetch {names[buffer]}[{index}]"
         case Compute(name, op, args):

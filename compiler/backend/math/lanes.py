@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from netc.compiler.backend.builder import lanes_of
+from netc.compiler.backend.builder import element_of, lanes_of
 from netc.compiler.backend.math.basic import maximum, minimum
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from netc.compiler.backend.builder import Builder, Value
 
@@ -40,3 +40,66 @@ def _reduce(b: Builder, x: Value, combine: Callable[[Value, Value], Value]) -> V
         high = b.shuffle(x, x, range(half, lanes))
         x = combine(low, high)
     return b.extract(x, 0) if x.type.startswith("<") else x
+
+
+def lane_sums(b: Builder, values: Sequence[Value]) -> Value:
+    """The vector whose lane i is the sum of the lanes of `values[i]`, added as `reduce_add` does.
+
+    Pairs of vectors fold into one, each its own halves, until every lane is a sum. There are at
+    most as many values as lanes; the lanes beyond them are unspecified.
+    """
+    lanes = lanes_of(values[0].type)
+    bits = 64 if element_of(values[0].type) == "double" else 32
+    owners = [[number] for number in range(lanes)]
+    width = lanes
+    while width > 1:
+        owners = [
+            [(first, second)[source // len(first)][source % len(first)] for source in order]
+            for first, second in zip(owners[::2], owners[1::2], strict=True)
+            for order in [_folded(len(first), width, bits)]
+        ]
+        width //= 2
+    place = {owner: lane for lane, owner in enumerate(owners[0])}
+    level = [values[place[n]] if place[n] < len(values) else None for n in range(lanes)]
+    width = lanes
+    while width > 1:
+        order = _folded(lanes // width, width, bits)
+        level = [
+            _fold(b, first, second, order, width)
+            for first, second in zip(level[::2], level[1::2], strict=True)
+        ]
+        width //= 2
+    (result,) = level
+    assert result is not None
+    return result
+
+
+def _folded(chunks: int, width: int, bits: int) -> list[int]:
+    """The order of the chunks of two vectors when each is folded: the second's count on.
+
+    Inside 128 bits the two take turns, as the instructions do.
+    """
+    each = max(128 // bits // width, 1)
+    if width * bits > 128:
+        return list(range(2 * chunks))
+    turns = range(0, chunks, each)
+    return [
+        n
+        for start in turns
+        for first in (start, chunks + start)
+        for n in range(first, first + each)
+    ]
+
+
+def _fold(
+    b: Builder, first: Value | None, second: Value | None, order: Sequence[int], width: int
+) -> Value | None:
+    if first is None and second is None:
+        return None
+    one, other = first or second, second or first
+    assert one is not None
+    assert other is not None
+    half = width // 2
+    low = [chunk * width + lane for chunk in order for lane in range(half)]
+    high = [lane + half for lane in low]
+    return b.fadd(b.shuffle(one, other, low), b.shuffle(one, other, high))

@@ -12,6 +12,7 @@ import numpy as np
 
 from netc.compiler.ir.graph import Node, toposort
 from netc.compiler.loops.loops import (
+    AddSums,
     Affine,
     Bind,
     Count,
@@ -116,6 +117,10 @@ class Walk:
                     self.touch(buffer, index + first * step, width, write=False)
                 case Store(buffer, index, _, wide, live=live):
                     self.touch(buffer, index, live or (self.lanes if wide else 1), write=True)
+                case AddSums(buffer, indices, _):
+                    for index in indices:
+                        self.touch(buffer, index, 1, write=False)
+                        self.touch(buffer, index, 1, write=True)
                 case For(variable, extent, inner, _):
                     rounds = self.count(extent)[1]
                     if rounds > 0:
