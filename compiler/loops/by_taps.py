@@ -23,11 +23,17 @@ from netc.compiler.plan.storage import ELEMENT_BYTES
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-CHUNK_BYTES: Final = 1 << 19
-"""A quarter of the second-level cache: both operands' rows of a chunk stay there."""
+CHUNK_BYTES: Final = 1 << 20
+"""Half of the second-level cache: both operands' rows of a chunk stay there."""
 
-UNROLL: Final = 4
-"""Places of the last window in one body."""
+TILE_BYTES: Final = 40 << 10
+"""Most of the first-level cache: the part of the chunk that one tile reads passes several times."""
+
+STRAIGHT: Final = 10
+"""So many places of the last window need no loop."""
+
+UNROLL: Final = 8
+"""Most places in one body of a loop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,21 +77,29 @@ def write_taps(product_: Product) -> None:
     writer.block = blocks.index
     live = writer.name("live")
     writer.add(Mask(live, blocks.index * writer.lanes, "B"))
-    for start, size, times in ranges(tiles.split(*_chunks(product_, outer))):
+    for start, size, times in ranges(tiles.split(*_chunks(product_, outer, last))):
         with writer.loop(times, hint="y") as chunk:
             _write_sweep(_Sweep(product_, outer, last, live, chunk * size + start, size))
     writer.block = None
     writer.end(blocks)
 
 
-def _chunks(product_: Product, outer: Sequence[Track]) -> tuple[int, int]:
+def _chunks(product_: Product, outer: Sequence[Track], last: Track) -> tuple[int, int]:
     """Places of the outermost window, and how many of them make a chunk."""
     if not outer:
         return 1, 1
-    places = outer[0].terms
-    block = sum(operand.per_block for operand in product_.views)
-    bytes_ = block * ELEMENT_BYTES[product_.node.type.precision]
-    return places, max(CHUNK_BYTES * places // bytes_, 1)
+    places, sizes, tile = outer[0].terms, product_.axes.sizes, product_.tile
+    width = _taps(product_, last)[0][1]
+    shape = _shape(
+        *(1 if c is None else sizes[c] for c in (tile.row, tile.column)), width, product_
+    )
+    element = ELEMENT_BYTES[product_.node.type.precision]
+    blocks = [product_.broadcast.per_block * element, product_.moving.per_block * element]
+    whole = sum(blocks)
+    planes = [sizes[c] if c else 1 for c in (tile.row, tile.column)]
+    part = sum(n * block // plane for n, block, plane in zip(shape, blocks, planes, strict=True))
+    most = min(CHUNK_BYTES * places // whole, TILE_BYTES * places // part)
+    return places, max(most, 1)
 
 
 def _write_sweep(sweep: _Sweep) -> None:
@@ -93,10 +107,8 @@ def _write_sweep(sweep: _Sweep) -> None:
     axes, tile = sweep.product.axes, sweep.product.tile
     rows, columns = sweep.extent(tile.row), sweep.extent(tile.column)
     others = {c: axes.sizes[c] for c in axes.free if c not in (tile.row, tile.column)}
-    most = sweep.product.limits.shared
-    taps = ranges(tiles.split(sweep.last.results, max(most // 3, 1)))
-    for first, width, times in taps:
-        high, wide = _shape(rows, columns, width, max(most // width, 1))
+    for first, width, times in _taps(sweep.product, sweep.last):
+        high, wide = _shape(rows, columns, width, sweep.product)
         shapes = product(
             range(first, first + width * times, width),
             ranges(tiles.split(rows, high)),
@@ -106,8 +118,14 @@ def _write_sweep(sweep: _Sweep) -> None:
             _write_tiles(sweep, others, (row, column), range(tap, tap + width))
 
 
-def _shape(rows: int, columns: int, taps: int, most: int) -> tuple[int, int]:
-    """Rows and columns of a tile of at most `most` pairs: the least multiplying and loading."""
+def _taps(product_: Product, last: Track) -> list[tuple[int, int, int]]:
+    """The taps of the last window as tiles: (start, size, count)."""
+    return ranges(tiles.split(last.results, max(product_.limits.shared // 3, 1)))
+
+
+def _shape(rows: int, columns: int, taps: int, product_: Product) -> tuple[int, int]:
+    """Rows and columns of a tile that fits: the least multiplying and loading."""
+    most = max(product_.limits.shared // taps, 1)
 
     def cost(shape: tuple[int, int]) -> int:
         high, wide = shape
@@ -168,16 +186,27 @@ def _region(
 ) -> Sequence[Operand]:
     """Neighbouring places of the last window where the same taps are valid."""
     writer = sweep.product.writer
-    rounds, rest = divmod(len(places), UNROLL)
-    if rounds:
+    unroll = _unroll(len(places))
+    rounds, rest = divmod(len(places), unroll)
+    if rounds > 1:
         loop = writer.begin(rounds, sums, hint="k")
-        first = loop.index * UNROLL + places[0]
-        body = [first + u for u in range(UNROLL)]
+        first = loop.index * unroll + places[0]
+        body = [first + u for u in range(unroll)]
         sums = writer.end(loop, _multiply(sweep, tile, at, body, valid, loop.carried))
+    elif rounds:
+        rest = len(places)
     if rest:
-        body = [Affine(j) for j in places[rounds * UNROLL :]]
+        body = [Affine(j) for j in places[-rest:]]
         sums = _multiply(sweep, tile, at, body, valid, sums)
     return sums
+
+
+def _unroll(places: int) -> int:
+    """Places of one body: a divisor if a large one exists."""
+    if places <= STRAIGHT:
+        return places
+    exact = [n for n in range(UNROLL, UNROLL // 2, -1) if places % n == 0]
+    return exact[0] if exact else UNROLL
 
 
 def _multiply(
