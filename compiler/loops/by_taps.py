@@ -89,15 +89,12 @@ def _chunks(product_: Product, outer: Sequence[Track], last: Track) -> tuple[int
     if not outer:
         return 1, 1
     places, sizes, tile = outer[0].terms, product_.axes.sizes, product_.tile
-    width = _taps(product_, last)[0][1]
-    shape = _shape(
-        *(1 if c is None else sizes[c] for c in (tile.row, tile.column)), width, product_
-    )
+    rows, columns = (1 if c is None else sizes[c] for c in (tile.row, tile.column))
+    high, wide = _shape(rows, columns, _taps(product_, last)[0][1], product_)
     element = ELEMENT_BYTES[product_.node.type.precision]
-    blocks = [product_.broadcast.per_block * element, product_.moving.per_block * element]
-    whole = sum(blocks)
-    planes = [sizes[c] if c else 1 for c in (tile.row, tile.column)]
-    part = sum(n * block // plane for n, block, plane in zip(shape, blocks, planes, strict=True))
+    broadcast, moving = product_.broadcast.per_block, product_.moving.per_block
+    whole = (broadcast + moving) * element
+    part = (broadcast * high // rows + moving * wide // columns) * element
     most = min(CHUNK_BYTES * places // whole, TILE_BYTES * places // part)
     return places, max(most, 1)
 

@@ -50,28 +50,31 @@ def lane_sums(b: Builder, values: Sequence[Value]) -> Value:
     """
     lanes = lanes_of(values[0].type)
     bits = 64 if element_of(values[0].type) == "double" else 32
-    owners = [[number] for number in range(lanes)]
-    width = lanes
-    while width > 1:
-        owners = [
-            [(first, second)[source // len(first)][source % len(first)] for source in order]
-            for first, second in zip(owners[::2], owners[1::2], strict=True)
-            for order in [_folded(len(first), width, bits)]
-        ]
-        width //= 2
-    place = {owner: lane for lane, owner in enumerate(owners[0])}
-    level = [values[place[n]] if place[n] < len(values) else None for n in range(lanes)]
-    width = lanes
-    while width > 1:
-        order = _folded(lanes // width, width, bits)
-        level = [
-            _fold(b, first, second, order, width)
-            for first, second in zip(level[::2], level[1::2], strict=True)
-        ]
-        width //= 2
+    owner = _owners(lanes, bits)
+    level: list[Value | None] = [None] * lanes
+    for lane, value in enumerate(values):
+        level[owner[lane]] = value
+    for order, width in _folds(lanes, bits):
+        pairs = zip(level[::2], level[1::2], strict=True)
+        level = [_fold(b, first, second, order, width) for first, second in pairs]
     (result,) = level
     assert result is not None
     return result
+
+
+def _folds(lanes: int, bits: int) -> list[tuple[list[int], int]]:
+    """For each level the order of the chunks of two vectors, and their width before it."""
+    widths = [lanes >> level for level in range(lanes.bit_length() - 1)]
+    return [(_folded(lanes // width, width, bits), width) for width in widths]
+
+
+def _owners(lanes: int, bits: int) -> list[int]:
+    """Which of so many vectors each lane of the result is the sum of."""
+    owners = [[number] for number in range(lanes)]
+    for order, _ in _folds(lanes, bits):
+        pairs = zip(owners[::2], owners[1::2], strict=True)
+        owners = [[(first + second)[chunk] for chunk in order] for first, second in pairs]
+    return owners[0]
 
 
 def _folded(chunks: int, width: int, bits: int) -> list[int]:
@@ -79,7 +82,7 @@ def _folded(chunks: int, width: int, bits: int) -> list[int]:
 
     Inside 128 bits the two take turns, as the instructions do.
     """
-    each = max(128 // bits // width, 1)
+    each = min(128 // bits // width, chunks)
     if width * bits > 128:
         return list(range(2 * chunks))
     turns = range(0, chunks, each)

@@ -7,7 +7,7 @@ import pytest
 
 from netc.compiler.backend import jit
 from netc.compiler.backend.builder import Builder, Value, define, module, vector
-from netc.compiler.backend.math.lanes import reduce_add, reduce_max, reduce_min
+from netc.compiler.backend.math.lanes import lane_sums, reduce_add, reduce_max, reduce_min
 
 
 def across(function, x, chosen):
@@ -23,6 +23,23 @@ def across(function, x, chosen):
     return out[0]
 
 
+def summed(x, chosen):
+    """The lanes of `lane_sums` of the rows of `x`."""
+    count, lanes = x.shape
+    b = Builder("f32" if x.dtype == np.float32 else "f64")
+    source, result = Value("%source", "ptr"), Value("%result", "ptr")
+    type_ = vector(b.element, lanes)
+    rows = [b.load(type_, b.offset(source, n * lanes * x.itemsize), 4) for n in range(count)]
+    b.store(lane_sums(b, rows), result, 4)
+    b.do("ret void")
+    text = module([define("f", [source, result], b)], b.declarations)
+    library = jit.load(jit.compile_object(text, chosen))
+    out = np.zeros(lanes, x.dtype)
+    call = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)(library.address("f"))
+    call(x.ctypes.data, out.ctypes.data)
+    return out[:count]
+
+
 def by_halves(x):
     while x.size > 1:
         x = x[: x.size // 2] + x[x.size // 2 :]
@@ -36,6 +53,14 @@ def test_halves_are_added(lanes, dtype, chosen):
     assert across(reduce_add, x, chosen) == by_halves(x)
     assert across(reduce_max, x, chosen) == x.max()
     assert across(reduce_min, x, chosen) == x.min()
+
+
+@pytest.mark.parametrize("lanes", [1, 2, 4, 8, 16])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_lanes_of_many_vectors_are_added_like_those_of_one(lanes, dtype, chosen):
+    for count in range(1, lanes + 1):
+        x = np.random.default_rng(count).normal(size=(count, lanes)).astype(dtype)
+        assert summed(x, chosen).tolist() == [by_halves(row) for row in x]
 
 
 def test_nan_in_any_lane_is_found(chosen):

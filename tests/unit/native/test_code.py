@@ -58,8 +58,40 @@ def test_product_tiles_stay_in_registers(function):
     for loop in tiles:
         fused = [line for line in loop.splitlines() if "vfmadd" in line]
         assert all("zmm" in line for line in fused)
-        spills = [line for line in loop.splitlines() if "zmm" in line and "(%rsp" in line]
-        assert not spills, loop
+        assert not spilled(loop), loop
+
+
+def spilled(loop: str) -> list[str]:
+    return [line for line in loop.splitlines() if "zmm" in line and "(%rsp" in line]
+
+
+@pytest.mark.skipif("avx512" not in TARGETS, reason="this machine has no AVX-512")
+@pytest.mark.parametrize(
+    ("image", "options"),
+    [
+        ("1, 28, 28", "6, kernel=5, padding=2"),
+        ("3, 32, 32", "32, kernel=3, padding=1"),
+        ("64, 16, 16", "64, kernel=3, padding=1"),
+        ("16, 10, 10", "20, kernel=3, padding=1, stride=2"),
+        ("8, 16, 16", "8, kernel=2, stride=2"),
+        ("3, 33, 33", "24, kernel=7, padding=3, stride=2"),
+    ],
+)
+def test_tiles_of_convolutions_stay_in_registers(image, options):
+    """Value, gradient of the input and of the weights: the hot loops never touch the stack."""
+    text = f"""net T {{
+      input x: [{image}]
+      param scale: [{image}] = normal(0, 1)
+      z = x * scale |> conv({options}, act=tanh)
+      loss sum(z * z)
+      output y = z
+    }}"""
+    compiled = compile_text(Source("conv.net", text), target="avx512")
+    assembly = jit.assembly(compiled.stages("backward").llvm, target("avx512"))
+    tiles = [loop for loop in inner_loops(assembly) if loop.count("vfmadd") >= 14]
+    assert len(tiles) >= 3
+    for loop in tiles:
+        assert not spilled(loop), loop
 
 
 @pytest.mark.skipif("avx512" not in TARGETS, reason="this machine has no AVX-512")
