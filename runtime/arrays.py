@@ -26,8 +26,9 @@ Role = Literal["input", "target"]
 EXACT: Final = {"float32": 2**24, "float64": 2**53}  # integers up to here are exact
 _SINGLE: Final[np.dtype[Any]] = np.dtype(np.float32)
 _DOUBLE: Final[np.dtype[Any]] = np.dtype(np.float64)
-_LABELS: Final[np.dtype[Any]] = np.dtype(np.int64)
-_UNSIGNED: Final[np.dtype[Any]] = np.dtype(np.uint64)
+LABELS: Final[np.dtype[Any]] = np.dtype(np.int64)
+"""The type that labels usually have."""
+UNSIGNED: Final[np.dtype[Any]] = np.dtype(np.uint64)
 _NDARRAY: Final = np.ndarray
 _FIRST_BYTE: Final[Callable[[Any], c_char]] = c_char.from_buffer
 _REFUSED: Final = {
@@ -55,7 +56,7 @@ def array_shape(port: PortSpec) -> str:
 class Converter:
     """Turns any array-like value into an array for one port, or raises DataError."""
 
-    __slots__ = ("_integral", "_label", "_most", "_no_nan", "_shape", "dtype", "port")
+    __slots__ = ("_integral", "_label", "_shape", "any_number", "dtype", "most", "no_nan", "port")
 
     def __init__(self, port: PortSpec, role: Role, dtype: np.dtype[Any]) -> None:
         self.port = port
@@ -63,9 +64,10 @@ class Converter:
         self._shape = port.shape
         self._label = f"{role} `{port.name}`"
         self._integral = port.kind != "real"
-        self._no_nan = not (self._integral or port.missing)
+        self.any_number = not self._integral
+        self.no_nan = not (self._integral or port.missing)
         numbered = port.kind == "class" and not port.missing
-        self._most = (port.classes or 1) - 1 if numbered else 0
+        self.most = (port.classes or 1) - 1 if numbered else 0
 
     def __call__(self, value: object) -> Array:
         """`value` as an array for the port; the same object when nothing had to be converted."""
@@ -80,18 +82,18 @@ class Converter:
             array = value
             if self._integral:
                 self._check_whole(array)
-        elif self._most and value.dtype is _LABELS:
+        elif self.most and value.dtype is LABELS:
             return self._labels(value)
         else:
             array = self._converted(value)
-        if self._no_nan and isnan(array.item(array.argmax())):  # a NaN counts as the largest
+        if self.no_nan and isnan(array.item(array.argmax())):  # a NaN counts as the largest
             self._refuse_nan(array)
         return array
 
     def _labels(self, value: Array) -> Array:
         """Labels of the usual type; as unsigned numbers the negative ones are the largest."""
-        unsigned = value.view(_UNSIGNED)
-        if unsigned.item(unsigned.argmax()) > self._most:
+        unsigned = value.view(UNSIGNED)
+        if unsigned.item(unsigned.argmax()) > self.most:
             return self._converted(value)
         return value.astype(self.dtype, "C")
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from netc.compiler.program import InferenceSpec
+from netc.compiler.program import InferenceSpec, PortSpec
 from netc.model import Model
 from netc.runtime.errors import DataError, UsageError
 
@@ -136,6 +136,27 @@ def test_every_way_to_pass_a_batch_is_the_same_step(fake_program, samples):
         model = model_of(fake_program())
         found.append((way(model), way(model), model.params.flat.tobytes()))
     assert found == [found[0]] * len(ways)
+
+
+@pytest.mark.parametrize("kind", ["real", "class"])
+def test_steps_of_small_and_large_batches_by_turns(fake_program, kind):
+    """Small ones are copied to fixed places: their second step must not see the first's data."""
+    target = PortSpec("t", (), "class", 3) if kind == "class" else PortSpec("t", (2,))
+    short, long = (model_of(fake_program(target=target)) for _ in range(2))
+    draws = np.random.default_rng(3)
+    for rows in (3, 700, 3, 3, 1, 700, 5, 3):
+        x = draws.normal(size=(rows, 4)).astype(np.float32)
+        t = draws.integers(0, 3, rows) if kind == "class" else x[:, :2].copy()
+        assert short.step(x, t) == long.step(x=x.tolist(), t=t.tolist())
+    np.testing.assert_array_equal(short.params.flat, long.params.flat)
+    wrong = x.copy()
+    wrong[1, 2] = np.nan
+    for given in ((wrong, t), (x, t[:2]), (x, t + 9) if kind == "class" else (x, t * np.nan)):
+        with pytest.raises(DataError):
+            short.step(*given)
+    assert short._executable.counters.step == 9
+    assert short.step(np.asfortranarray(x), t[::-1]) == long.step(x=x, t=t[::-1].tolist())
+    assert short.step(x.astype(np.float64), t) == long.step(x=x, t=t)
 
 
 def test_a_refused_step_changes_nothing(model, samples):
