@@ -76,10 +76,3 @@ def milliseconds(seconds: float) -> str:
 
 def megabytes(size: float) -> str:
     return f"{size / 1e6:,.1f}"
-
-
-def gigaflops(flops: int, seconds: float, peak: float) -> list[str]:
-    """Speed, and its part of the peak."""
-    if not flops:
-        return ["", ""]
-    return [f"{flops / seconds / 1e9:.0f}", f"{flops / seconds / peak:.0%}"]

@@ -118,7 +118,7 @@ def by_batch(results: Sequence[NetResult], threads: int) -> Table:
     for name in dict.fromkeys(r.net for r in results):
         of = {r.batch: r for r in results if r.net == name}
         for what in ("step", "fit", "infer"):
-            found = [_sweep_ratio(of[b], what) if b in of else None for b in batches]
+            found = [sweep_ratio(of[b], what) if b in of else None for b in batches]
             rows.append([name, what, *map(_shown_ratio, found)])
     header = ("net", "what", *map(str, batches))
     return Table(f"sweep-{threads}", f"ratio by batch size, {_threads(threads)}", header, rows, 2)
@@ -129,7 +129,7 @@ def slower(results: Sequence[NetResult], threads: int) -> Table:
     rows = []
     for r in results:
         for what in ("step", "fit", "infer"):
-            found = _sweep_ratio(r, what)
+            found = sweep_ratio(r, what)
             if found is not None and found < 1 - targets.NOISE:
                 kind = r.infer_batch if what == "infer" else r.step
                 best = min(_others(kind), key=lambda name, kind=kind: kind[name].median)
@@ -192,7 +192,7 @@ def ratio(kind: Mapping[str, Timing], own: str = OWN) -> float | None:
     return min(others) / kind[own].median if others else None
 
 
-def _sweep_ratio(result: NetResult, what: str) -> float | None:
+def sweep_ratio(result: NetResult, what: str) -> float | None:
     if what == "infer":
         return ratio(result.infer_batch)
     return ratio(result.step, FIT if what == "fit" else OWN)

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 STAGES: Final = ("ast", "graph", "backward", "simplified", "fused", "loops", "llvm", "asm")
 FUNCTIONS: Final[tuple[FunctionName, ...]] = get_args(FunctionName)
+PROFILED: Final[tuple[FunctionName, ...]] = tuple(f for f in FUNCTIONS if f != "train")
+"""Functions of one batch."""
 
 
 def show(program: Program, stage: str, function: str, kernel: str | None) -> str:

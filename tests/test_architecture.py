@@ -34,6 +34,7 @@ ORDER: Final = (
     "netc.compiler.manifest",
     "netc.compiler.backend",
     "netc.compiler.stages",
+    "netc.compiler.describe",  # what each kernel does, for those who measure it
     "netc.compiler.driver",
     "netc.runtime",
     "netc.saving",
@@ -42,6 +43,7 @@ ORDER: Final = (
     "netc.summary",
     "netc.model",
     "netc.compiling",
+    "netc.profile",
     "netc",
     "netc.cli",
     "netc.__main__",

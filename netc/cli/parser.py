@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from netc import __version__
-from netc.stages import FUNCTIONS, STAGES
+from netc.stages import FUNCTIONS, PROFILED, STAGES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -49,6 +49,7 @@ def _parser() -> ArgumentParser:
     _eval(add("eval", "score", "measure a trained net on data"))
     _predict(add("predict", "score", "compute the outputs of a trained net"))
     _ir(add("ir", "inspect", "print one stage of the compiler"))
+    _profile(add("profile", "profile", "time every kernel of a function", _PROFILE_EPILOG))
     _fmt(add("fmt", "texts", "print a file in canonical form"))
     _doc(add("doc", "texts", "print a definition of the prelude with its documentation"))
     _explain(add("explain", "texts", "explain an error code"))
@@ -58,6 +59,11 @@ def _parser() -> ArgumentParser:
 _TRAIN_EPILOG: Final = """\
 exit status: 0 success, 1 a mistake in the text or the data, 2 wrong usage,
 130 after Ctrl-C (the run so far is written first).
+"""
+
+_PROFILE_EPILOG: Final = """\
+The data are random. Times of several threads are added up. `roofline` is the least time that
+arithmetic or traffic allow, over the time taken; it may exceed 100 % in nearer caches.
 """
 
 
@@ -129,6 +135,20 @@ def _ir(p: ArgumentParser) -> None:
     p.add_argument("--stage", required=True, choices=STAGES, help="how far to compile")
     p.add_argument("--function", default="step", choices=FUNCTIONS, help="default: step")
     p.add_argument("--kernel", metavar="K", help="one kernel only")
+
+
+def _profile(p: ArgumentParser) -> None:
+    _text(p)
+    p.add_argument("--function", default="step", choices=PROFILED, help="default: step")
+    p.add_argument(
+        "--batch", type=_at_least(1), metavar="N", help="samples (default: those of a minibatch)"
+    )
+    p.add_argument(
+        "--seconds", type=float, default=1.0, metavar="S", help="how long (default: %(default)s)"
+    )
+    p.add_argument("--order", choices=("time", "plan"), default="time", help="default: time")
+    _threads(p)
+    _json(p)
 
 
 def _fmt(p: ArgumentParser) -> None:
