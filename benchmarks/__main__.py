@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Final
 
 from rich.console import Console
 
-from benchmarks import compiling, memory, peers, report, running, starting, tables
+from benchmarks import compiling, memory, mnist, peers, report, running, starting, tables
 from benchmarks.ceiling import ceiling
 from benchmarks.fleet import fleet
 from benchmarks.nets import FOLDER, NETS
 from benchmarks.results import Results
+from benchmarks.server import OWN
 from netc.compiler.backend.target import host_target
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ SMOKE_NETS: Final = "xor,mlp_s,lenet"
 LIBRARIES: Final = ("numpy", "llvmlite", "lark", "torch", "jax", "scikit-learn", "onnxruntime")
 MODULES: Final = {"scikit-learn": "sklearn"}
 BATCHES: Final = "1,2,3,4,8,16,32,64,128,256,512"
+PAGE: Final = Path(__file__).parent.parent / "docs" / "performance.md"
+PLOTS: Final = PAGE.parent / "performance"
 SHARES: Final = (1, 0.4, 0.4)
 """Seconds for inference of one sample and of a batch, to those for training steps."""
 
@@ -88,11 +91,20 @@ def _measured(options: argparse.Namespace, console: Console) -> Results:
         peak=peak,
         missing=missing,
         nets=found,
+        calls=_calls(options),
         sweep=sweep,
         compile=_compiled(options) if options.compile else {},
         starts=starting.starts(names, NETS["lenet"]) if options.compile else {},
         memory=[memory.memory(net, net.batch) for net in chosen],
+        mnist=_epochs(options, names, threads) if options.mnist else [],
     )
+
+
+def _epochs(
+    options: argparse.Namespace, names: Sequence[str], threads: Sequence[int]
+) -> list[mnist.Epochs]:
+    ways = [way for way in mnist.WAYS if way == OWN or way in names]
+    return mnist.measure(options.mnist, ways, threads, mnist.DEFAULT_EPOCHS)
 
 
 def _nets(
@@ -108,6 +120,12 @@ def _nets(
                 running.check(net, net.batch, workers)
                 found.append(running.measure(net, net.batch, count, workers, seconds))
     return found
+
+
+def _calls(options: argparse.Namespace) -> dict[str, float]:
+    """What a call from Python takes beyond the native function."""
+    with fleet((), 1) as workers:
+        return {name: running.beyond(NETS[name], workers) for name in _words(options.nets)}
 
 
 def _sweep(
@@ -166,8 +184,12 @@ def _options() -> argparse.Namespace:
     add("--markdown", type=Path, metavar="FILE", help="replace the tables of this file")
     add("--plots", type=Path, metavar="FOLDER", help="draw plots there (needs matplotlib)")
     add("--read", type=Path, metavar="FILE", help="take the numbers of such a JSON file instead")
+    add("--all", action="store_true", help="everything, into docs/performance.md and its plots")
+    add("--mnist", type=Path, metavar="FOLDER", help="epochs on the MNIST files there as well")
     add("--smoke", action="store_true", help="only see that everything runs, without peers")
     options = parser.parse_args()
+    if options.all:
+        options.sweep, options.markdown, options.plots = True, PAGE, PLOTS
     if options.smoke:
         options.nets, options.peers, options.threads = SMOKE_NETS, "", "1"
         options.seconds, options.repeats = 0.2, 1

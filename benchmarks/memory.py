@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from math import ceil, prod
 from typing import TYPE_CHECKING
 
-from netc.compiler.manifest import function_spec
 from netc.compiler.plan.memory import lifetimes
 from netc.compiler.plan.storage import ELEMENT_BYTES
 
@@ -46,7 +45,7 @@ def memory(net: Net, batch: int) -> Memory:
     program, manifest = model._program, model.manifest
     stages = program.stages("step")
     width, lanes = ELEMENT_BYTES[manifest.precision], manifest.lanes
-    spec = function_spec("step", stages.graph, stages.memory)
+    spec = program.spec("step")
     blocks = (manifest.parameters, manifest.states, manifest.optimizer)
     spans = lifetimes(stages.plan)
     alive = [

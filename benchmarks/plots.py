@@ -140,5 +140,3 @@ def _growth(found: Mapping[str, Mapping[str, float]]) -> Any:
     axes.legend(frameon=False, fontsize=8)
     figure.tight_layout()
     return figure
-
-

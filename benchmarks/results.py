@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.measure import Timing
 from benchmarks.memory import Memory
+from benchmarks.mnist import Epochs
 from benchmarks.running import NetResult
+from benchmarks.starting import Start
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from benchmarks.compiling import Seconds
-    from benchmarks.starting import Start
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,7 @@ class Results:
     compile: Mapping[str, Seconds] = field(default_factory=dict)
     starts: Mapping[str, Start] = field(default_factory=dict)
     memory: Sequence[Memory] = ()
+    mnist: Sequence[Epochs] = ()
 
     def data(self) -> dict[str, Any]:
         return asdict(self)
@@ -42,6 +44,8 @@ class Results:
             "nets": [_net(one) for one in data["nets"]],
             "sweep": [_net(one) for one in data["sweep"]],
             "memory": [Memory(**one) for one in data["memory"]],
+            "mnist": [Epochs(**one) for one in data["mnist"]],
+            "starts": {name: Start(**one) for name, one in data["starts"].items()},
         }
         return cls(**{**data, **lists})
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from benchmarks.measure import LEAST_ROUNDS, Timing
 from benchmarks.peers import WAYS
-from benchmarks.server import FIT, OWN
+from benchmarks.server import FIT, NATIVE, OWN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,6 +32,9 @@ COMPARED: Final[Sequence[tuple[Precision, int, float, float]]] = (
 
 SETTLING: Final = 0.004
 """Seconds between samples of several threads: those of the last one stop waiting actively."""
+
+
+BEYOND_SECONDS: Final = 0.3
 
 
 class DisagreementError(Exception):
@@ -92,6 +95,14 @@ def measure(
     )
     flops = workers[OWN].ask("flops", batch=batch)
     return NetResult(net.name, batch, threads, flops, step, one, many)
+
+
+def beyond(net: Net, workers: Mapping[str, Worker]) -> float:
+    """Seconds that `forward` of one sample takes beyond the native function."""
+    _built(net, 1, {OWN: workers[OWN]}, 1, "f32", exact=False)
+    ways = dict.fromkeys((OWN, NATIVE), workers[OWN])
+    found = _interleaved(ways, "infer", 1, 1, BEYOND_SECONDS)
+    return found[OWN].median - found[NATIVE].median
 
 
 def _built(

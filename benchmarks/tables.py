@@ -43,6 +43,8 @@ def tables(results: Results) -> Iterator[Table]:
         yield compiling(results)
     if results.memory:
         yield memory(results)
+    if results.mnist:
+        yield epochs(results)
 
 
 def training(results: Sequence[NetResult], threads: int, peak: float) -> Table:
@@ -181,6 +183,27 @@ def memory(results: Results) -> Table:
     ]
     header = ("net", "batch", "values", "live", "allocated values", "arena", "over (target 1.1)")
     return Table("memory", "memory of a training step, MB", header, rows)
+
+
+def epochs(results: Results) -> Table:
+    """Seconds of an epoch of lenet on MNIST, and the accuracy it led to."""
+    rows = [
+        [
+            one.way,
+            str(one.threads),
+            f"{one.seconds:.2f}",
+            f"{one.accuracy:.2%}",
+            _epochs_target(one.way, one.threads, one.seconds),
+        ]
+        for one in results.mnist
+    ]
+    header = ("lenet on MNIST", "threads", "s an epoch", "accuracy", "target")
+    return Table("mnist", "an epoch of lenet on MNIST", header, rows)
+
+
+def _epochs_target(way: str, threads: int, seconds: float) -> str:
+    wanted = targets.MNIST_SECONDS.get(threads) if way == OWN else None
+    return _target(wanted, None, met=wanted is not None and seconds <= wanted)
 
 
 # -- ratios ----------------------------------------------------------------------------------------

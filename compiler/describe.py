@@ -53,13 +53,18 @@ def describe(
         Description(
             symbols[launch.kernel],
             _what(launch.unit),
-            _form(launch.unit.contraction, stages.plan.lanes),
+            _form(_contraction(launch.unit), stages.plan.lanes),
             places[launch.unit],
-            runs * _operations(launch.unit.contraction, batch),
+            runs * _operations(_contraction(launch.unit), batch),
             runs * sum(_size(b, manifest, batch) for b in set(launch.buffers)),
         )
         for launch in stages.launches
     ]
+
+
+def _contraction(unit: Unit) -> Node | None:
+    """What a unit multiplies; a panel is only laid out for it."""
+    return unit.contraction if unit.kind == "contract" else None
 
 
 def _operations(node: Node | None, samples: int) -> int:
@@ -98,7 +103,7 @@ def _what(unit: Unit) -> str:
 
 
 def _kind(unit: Unit) -> str:
-    node = unit.contraction
+    node = _contraction(unit)
     if node is None:
         shapes = [s.node.type.shape for s in unit.stores]
         largest = max(shapes, key=prod, default=())

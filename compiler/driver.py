@@ -111,13 +111,18 @@ class Program:
             self._stages[name] = Stages(graph, simplified, plan, memory, launches, kernels, text)
         return self._stages[name]
 
+    def spec(self, name: FunctionName) -> FunctionSpec:
+        """What a native function takes and needs."""
+        stages = self.stages(name)
+        cost = work(stages.simplified, self.manifest.lanes)
+        return manifests.function_spec(name, stages.graph, stages.memory, cost)
+
     def native(self, name: FunctionName) -> tuple[int, FunctionSpec]:
         """Address of a function and what it needs; compiled the first time."""
         if name not in self._native:
             stages = self.stages(name)
             library = jit.load(jit.compile_object(stages.llvm, self.target))
-            cost = work(stages.simplified, self.manifest.lanes)
-            spec = manifests.function_spec(name, stages.graph, stages.memory, cost)
+            spec = self.spec(name)
             self._native[name] = (library, library.address(spec.symbol), spec)
         _, address, spec = self._native[name]
         return address, spec

@@ -19,7 +19,6 @@ from netc.compiler.backend import jit
 from netc.compiler.backend.probes import probes
 from netc.compiler.backend.stamps import COUNTERS, stamped
 from netc.compiler.describe import Description, describe
-from netc.compiler.manifest import function_spec
 from netc.runtime.arguments import Signature
 from netc.runtime.evaluate import addresses, new_outputs
 from netc.runtime.executable import Executable
@@ -147,7 +146,7 @@ class Stamped:
         stages = program.stages(function)
         text, places = stamped(stages.llvm, {*stages.kernels, BODY})
         self._library = jit.load(jit.compile_object(text, program.target))
-        self.spec = function_spec(function, stages.graph, stages.memory)
+        self.spec = program.spec(function)
         memory = (c_int64 * (2 * len(places))).from_address(self._library.address(COUNTERS))
         self.counters: Array = np.ctypeslib.as_array(memory).reshape(-1, 2)
         symbols = {launch.kernel: symbol for symbol, launch in stages.kernels.items()}

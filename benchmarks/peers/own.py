@@ -7,10 +7,15 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from benchmarks.nets import random_data
+from netc.runtime.arguments import Batch
+from netc.runtime.evaluate import addresses, new_outputs
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import netc
     from benchmarks.nets import Array, Net
+    from netc.compiler.program import FunctionName
     from netc.model import Precision
 
 FIT_ELEMENTS: Final = 1 << 20
@@ -37,6 +42,23 @@ class Own:
 
     def forward(self, x: Any) -> Any:
         return self.model.forward(x)
+
+    def native(self, x: Array) -> Callable[[int], None]:
+        """The native function of inference on these samples, called many times and nothing else."""
+        executable, manifest = self.model._executable, self.model.manifest
+        batch = Batch({manifest.inputs[0].name: np.ascontiguousarray(x)}, len(x))
+        few = len(x) <= manifest.inference.few
+        name: FunctionName = "infer_one" if few else "infer"
+        outputs = new_outputs(executable, executable.spec(name).outputs, len(x))
+        executable.infer(len(x), addresses(executable, batch, outputs))
+        call = executable._call(name)
+
+        def run(times: int) -> None:
+            for _ in range(times):
+                call.run(call.address)
+
+        self._alive = batch, outputs
+        return run
 
     def number(self, loss: Any) -> float:
         return loss
