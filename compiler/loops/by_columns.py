@@ -49,6 +49,9 @@ Measured on an Adam step of 22 MB of state: its weight gradients take 14 % less 
 that stay in the second cache it is 7 % more.
 """
 
+STREAM_PANELS: Final = 8
+"""So many lie in the second cache, for 512 samples still: 16 of them take 60 % more time."""
+
 BLOCK, LANE = "block", "lane"
 """Summed loops of the batch, beside the letters of the contraction."""
 
@@ -81,17 +84,19 @@ def write_outer(product: Product, buffer: Buffer) -> None:
 def _tile_loops(
     writer: Writer, rows: int, columns: int, *, stream: bool
 ) -> Iterator[tuple[Affine, Affine]]:
-    """Loops over tiles: panel by panel, or with `stream` along the rows of the result.
+    """Loops over tiles: panel by panel, or with `stream` along the rows of some panels.
 
     The longer one is shared out.
     """
     down = rows >= columns
     if stream:
+        ((beside, chunks),) = tiles.split(columns, STREAM_PANELS, 1)
         with (
+            writer.loop(chunks, hint="p", split=not down) as chunk,
             writer.loop(rows, hint="f", split=down) as tile,
-            writer.loop(columns, hint="p", split=not down) as across,
+            writer.loop(beside, hint="p") as across,
         ):
-            yield tile, across
+            yield tile, chunk * beside + across
     else:
         with (
             writer.loop(columns, hint="p", split=not down) as across,

@@ -45,8 +45,8 @@ class Limits:
         return max(self.rows)
 
 
-ENOUGH_ACCUMULATORS: Final = 16
-"""Twice the eight that hide the latency of two multiply-add units."""
+ENOUGH_ACCUMULATORS: Final = 22
+"""Fewer hide the latency of two multiply-add units as well, but load more for each operation."""
 
 
 def limits(registers: int) -> Limits:
