@@ -1,13 +1,15 @@
 """The order of the kernels: every value before its users, in-place results after the last reader.
 
 List scheduling: ready work that fits the kernel being formed joins it, so neighbouring batched
-stores share one loop over blocks of samples. A result that would overwrite a value somebody still
-needs is computed aside and copied at the end.
+stores share one loop over blocks of samples. Where the way from sample to sample ends anyway, a
+product that is the last to read a batched value comes first: its memory is free again. A result
+that would overwrite a value somebody still needs is computed aside and copied at the end.
 """
 
 from __future__ import annotations
 
 from bisect import insort
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -58,7 +60,7 @@ def schedule(
     Corrects `where` for results that are computed aside.
     """
     items = _arranged(stores, epilogues, contractions, where)
-    queue = _Queue(items)
+    queue = _Queue(items, where)
     units: list[Unit] = []
     copies: list[Unit] = []
     while queue.waiting:
@@ -78,7 +80,7 @@ def schedule(
 class _Queue:
     """Items that wait, and those of them that nothing holds back, in their first order."""
 
-    def __init__(self, items: Sequence[_Item]) -> None:
+    def __init__(self, items: Sequence[_Item], where: Mapping[Node, Buffer]) -> None:
         self._order = {item: n for n, item in enumerate(items)}
         self._held = {item: item.after | item.behind for item in items}
         self._holds: dict[_Item, list[_Item]] = {item: [] for item in items}
@@ -87,15 +89,30 @@ class _Queue:
                 self._holds[other].append(item)
         self.waiting = set(items)
         self.ready = [item for item in items if not self._held[item]]
+        self._operands = {item: _batched_operands(item, where) for item in items}
+        self._reads = {item: _reads(item, where) for item in items}
+        self._readers = Counter(n for read in self._reads.values() for n in read)
 
     def take(self, item: _Item) -> None:
         """Schedules a ready item, which may make others ready."""
         self.ready.remove(item)
         self.waiting.remove(item)
+        self._readers.subtract(self._reads[item])
         for other in self._holds[item]:
             self._held[other].discard(item)
             if not self._held[other] and other in self.waiting:
                 insort(self.ready, other, key=self._order.__getitem__)
+
+    def first(self) -> _Item:
+        """The first ready item, or a product over the batch that frees one of its operands."""
+        first = self.ready[0]
+        if first.batched:
+            return first
+        frees = (
+            i for i in self.ready
+            if any(self._readers[n] == 1 for n in self._operands[i])
+        )  # fmt: skip
+        return next(frees, first)
 
     def readable(self, item: _Item) -> bool:
         """Whether all that the item reads is there: only readers of old values hold it back."""
@@ -108,8 +125,8 @@ class _Queue:
 
 
 def _group(queue: _Queue) -> list[_Item]:
-    """The first ready item and what can follow it in the same kernel, all of it taken."""
-    first = queue.ready[0]
+    """The next item and what can follow it in the same kernel, all of it taken."""
+    first = queue.first()
     queue.take(first)
     group = {first: None}
     if first.contraction is not None:
@@ -228,6 +245,21 @@ def _connect(items: Sequence[_Item], where: Mapping[Node, Buffer]) -> None:
             overwriting = writer.get(where[node]) if isinstance(node.op, Source) else None
             if overwriting is not None and (overwriting is not item or node in scanned):
                 overwriting.behind.add(item)
+
+
+def _reads(item: _Item, where: Mapping[Node, Buffer]) -> set[Node]:
+    """The batched values that an item reads."""
+    read = {n for s in item.stores for n in s.reads | s.scans}
+    if item.contraction is not None:
+        read |= _contraction_reads(item.contraction, where)
+    return {n for n in read if n.type.batched}
+
+
+def _batched_operands(item: _Item, where: Mapping[Node, Buffer]) -> set[Node]:
+    """The batched operands of a product that is summed over the batch."""
+    if item.contraction is None or item.contraction.type.batched:
+        return set()
+    return {n for n in _contraction_reads(item.contraction, where) if n.type.batched}
 
 
 def _contraction_reads(contraction: Node, where: Mapping[Node, Buffer]) -> set[Node]:
