@@ -43,7 +43,8 @@ class Slot(IntEnum):
     SHUFFLE = 15  # train: 0 text order, 1 shuffled, 2 with replacement
     RUN_EPOCHS = 16  # train: epochs to run in this call
     MAX_STEPS = 17  # train: stop after this many steps of this call; 0: no limit
-    PROGRESS = 18  # train: int64[3]: steps done (out), stop request (in), epochs done (out)
+    PROGRESS = 18  # train: int64[4]: steps done (out), stop request (in), epochs done (out), and
+    # a word of the threads among themselves
     HISTORY = 19  # train: float64[RUN_EPOCHS, results], written: means of an epoch so far
     FIRST = 20  # train: samples of the first epoch, in its order, that an earlier call has done
     THREAD = 21  # number of the thread that runs this call block, from 0

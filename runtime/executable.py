@@ -102,7 +102,7 @@ class Counters:
 class TrainingRun:
     """One call of the native training loop: its numbers, and the memory it reports to.
 
-    `progress` is int64[3]: steps done, stop request, epochs done. `history` is
+    `progress` is int64[4]: steps done, stop request, epochs done, one for the threads. `history` is
     float64[epochs, results]: the means of each epoch, those of the present one so far. `first`
     samples of the first epoch are left out: an earlier run has done them.
     """

@@ -89,7 +89,7 @@ class Training:
         self._batch = min(options.batch, data.samples)
         self._per_epoch = ceil(data.samples / self._batch)
         self._first = 0 if self._begun is None else self._begun.samples or 0
-        self._progress = np.zeros(3, np.int64)
+        self._progress = np.zeros(4, np.int64)
         self._order = np.arange(data.samples, dtype=np.int64)
         self._slots = addresses(executable, data, {})
         blocks = ceil(self._batch / executable.manifest.lanes)

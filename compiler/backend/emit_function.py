@@ -79,7 +79,7 @@ def emit_module(
     ]
     texts.append(_body(launches, names, where, manifest, target))
     if name == "train":
-        texts += train_loop(manifest, declarations)
+        texts += train_loop(manifest, target, declarations)
     if name == "infer_one":
         texts.append(sample_loop(manifest))
     entry = Builder(manifest.precision, declarations)
