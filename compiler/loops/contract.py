@@ -10,6 +10,7 @@ from contextlib import nullcontext
 from itertools import product as combinations
 from typing import TYPE_CHECKING
 
+from netc.compiler.loops.along_places import write_along_places
 from netc.compiler.loops.by_columns import write_columns, write_outer, write_panel
 from netc.compiler.loops.by_places import write_places
 from netc.compiler.loops.by_samples import write_pairs, write_samples
@@ -57,6 +58,8 @@ def write_contract(
             write_places(product)
         case "taps":
             write_taps(product)
+        case "along":
+            write_along_places(product)
         case "loops" if product.axes.tied:
             _window_loops(product)
         case "loops":

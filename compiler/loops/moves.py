@@ -50,7 +50,7 @@ def _reshaped(writer: Writer, node: Node, index: Index) -> Index:
     """Axes that were kept or split are affine; those that were merged need quotients."""
     found: list[Affine] = []
     axes = iter(index)
-    for sizes, inner in _groups(node.args[0].type.shape, node.type.shape):
+    for sizes, inner in groups(node.args[0].type.shape, node.type.shape):
         flat = Affine()
         for size, stride in zip(inner, row_major(inner), strict=True):
             axis = next(axes)
@@ -63,7 +63,7 @@ def _reshaped(writer: Writer, node: Node, index: Index) -> Index:
     return tuple(found)
 
 
-def _groups(source: Shape, result: Shape) -> Iterator[tuple[Shape, Shape]]:
+def groups(source: Shape, result: Shape) -> Iterator[tuple[Shape, Shape]]:
     """The axes of two shapes of one size in the smallest groups that have the same elements."""
     left, right = list(source), list(result)
     while left:
@@ -93,6 +93,7 @@ def _folded(writer: Writer, node: Node, index: Index) -> Operand:
     assert node.op.tiling
     places, taps = list(index), []
     for axis, window in node.op.windows:
+        writer.require_one(index[axis])
         places[axis], tap = writer.divided(index[axis], window.size)
         taps.append(tap)
     return writer.value(node.args[0], (*places, *taps))

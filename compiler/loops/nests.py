@@ -7,6 +7,7 @@ from itertools import permutations
 from math import inf, prod
 from typing import TYPE_CHECKING, Final
 
+from netc.compiler.loops.along_rows import along_rows, write_merged
 from netc.compiler.loops.gather import write_gather, write_scatter
 from netc.compiler.loops.groups import Nest, Part, gathers, group_batched, in_parts
 from netc.compiler.loops.loops import Affine, Count, Mask, Operand
@@ -234,17 +235,23 @@ def over_batch(writer: Writer, kind: str, at: Callable[[], Operand]) -> Operand:
 def _write_unbatched(writer: Writer, nest: Nest, split: bool) -> None:
     """Along vectors where every access allows it, else element by element."""
     store, where = nest.stores[0], writer.plan.where
-    ways = [partial(way, writer, nest, split) for way in (_along_result, _write_plain)]
+
+    def rows() -> None:
+        shape = nest.first.type.shape
+        along_rows(writer, shape, lambda at: write_at(writer, nest.stores, at), split=split)
+
+    result, plain = (partial(way, writer, nest, split) for way in (_along_result, _write_plain))
     if where.get(store.node) is not store.buffer:
-        writer.attempt(*ways)
+        writer.attempt(result, rows, plain)
     elif in_parts(nest.first) or isinstance(nest.first.op, BatchReduce):
         _write_plain(writer, nest, split)
     elif all(_is_flat(s.node, where) for s in nest.stores):
         _write_flat(writer, nest, split)
     elif isinstance(nest.first.op, Reduce):
-        writer.attempt(ways[0], partial(_along_reduced, writer, nest, split), ways[1])
+        writer.attempt(result, partial(_along_reduced, writer, nest, split), rows, plain)
     else:
-        writer.attempt(*ways)
+        merged = partial(write_merged, writer, store, split=split)
+        writer.attempt(result, merged, rows, plain)
 
 
 def _is_flat(node: Node, stored: Container[Node]) -> bool:

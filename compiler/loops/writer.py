@@ -71,8 +71,10 @@ class Writer:
     """One kernel in the making.
 
     `block` is the index of the block of samples while one is open. `lane_axis` is the variable that
-    counts vectors along an axis of unbatched values, None when there is no such axis. With `flat`
-    the index of a stored value is its (row, column) instead of one index for each axis.
+    counts vectors along an axis of unbatched values, None when there is no such axis; `live` is how
+    many of its lanes count, None for all. With `steps` elements along it may be read that are not
+    neighbours. With `flat` the index of a stored value is its (row, column) instead of one index
+    for each axis.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -81,6 +83,8 @@ class Writer:
         self.block: Affine | None = None
         self.lane_axis: str | None = None
         self.flat = False
+        self.live: int | None = None
+        self.steps = False
         self.buffers: dict[Buffer, int] = {}
         self.scratch: list[int] = []
         self.extents: dict[str, int] = {}
@@ -202,6 +206,13 @@ class Writer:
         self.lane_axis = None
         self.end(opened)
 
+    @contextmanager
+    def some(self, live: int) -> Iterator[None]:
+        """Vectors along an axis of which only the first `live` lanes count."""
+        self.live = live if live < self.lanes else None
+        yield
+        self.live = None
+
     def attempt(self, *ways: Callable[[], None]) -> None:
         """Writes by the first way whose accesses all run along the lanes."""
         for way in ways:
@@ -213,7 +224,7 @@ class Writer:
                 del self._bodies[depth:], self._known[depth:]
                 del self._bodies[-1][length:]
                 self._known[-1].clear()
-                self.lane_axis = None
+                self.lane_axis = self.live = None
             else:
                 return
         raise AssertionError("no way to write the nest")
@@ -250,16 +261,33 @@ class Writer:
     def load(self, node: Node, index: Index) -> str:
         offset = self.offset(node, index)
         name = self.name()
-        wide = self.is_wide(offset, node.type.batched)
-        if wide and not node.type.batched and self._runs_over(node, offset):
-            raise NotAlongLanesError
-        self.add(Load(name, self.number(self.plan.where[node]), offset, wide))
+        buffer = self.number(self.plan.where[node])
+        if node.type.batched:
+            self.add(Load(name, buffer, offset, wide=True))
+        elif step := self._step(offset):
+            if self._leaves(node, offset, step):
+                raise NotAlongLanesError
+            live = None if self.live is None else (0, self.live)
+            self.add(Load(name, buffer, offset, wide=True, step=step, live=live))
+        else:
+            self.add(Load(name, buffer, offset, wide=False))
         return name
 
-    def _runs_over(self, node: Node, offset: Affine) -> bool:
-        """Whether the last vector may reach beyond a node's memory: into the next row it may."""
-        last = sum(factor * (self.extents[n] - 1) for n, factor in offset.terms if factor > 0)
-        return offset.constant + last + self.lanes > storage(node.type, self.lanes).elements
+    def _step(self, offset: Affine) -> int:
+        """The distance of the elements in neighbouring lanes, 0 if they are one element."""
+        if self.lane_axis is None or not self.steps:
+            return int(self.is_wide(offset, batched=False))
+        step, rest = divmod(offset.coefficient(self.lane_axis), self.lanes)
+        if rest:
+            raise NotAlongLanesError
+        return step
+
+    def _leaves(self, node: Node, offset: Affine, step: int) -> bool:
+        """Whether a live lane may lie outside a node's memory: in the next row it may."""
+        ends = [factor * (self.extents[n] - 1) for n, factor in offset.terms]
+        ends.append(step * ((self.live or self.lanes) - 1))
+        low, high = (offset.constant + sum(pick(end, 0) for end in ends) for pick in (min, max))
+        return low < 0 or high >= storage(node.type, self.lanes).elements
 
     def store(
         self, buffer: Buffer, node: Node, index: Index, value: Operand, *, add: bool = False
@@ -271,7 +299,8 @@ class Writer:
             old = self.name()
             self.add(Load(old, self.number(buffer), offset, wide))
             value = self.compute("add", old, value)
-        self.add(Store(self.number(buffer), offset, value, wide))
+        live = self.live if wide and not node.type.batched else None
+        self.add(Store(self.number(buffer), offset, value, wide, live))
 
     # -- values --------------------------------------------------------------------------------
 

@@ -12,6 +12,8 @@ places   windows over one batched operand: lanes are samples; rows of the weight
          places (or elements, in a gradient) of the last window.
 taps     windows, summed over the batch: lanes are samples and summed at the end; rows of one
          operand by channels and taps of the other.
+along    windows, nothing batched: lanes are neighbouring places of the window along the result's
+         last axis; rows of the weights by vectors of places.
 loops    everything else: one accumulator.
 """
 
@@ -66,7 +68,7 @@ class Tile:
     is none.
     """
 
-    form: Literal["samples", "pairs", "outer", "columns", "places", "taps", "loops"]
+    form: Literal["samples", "pairs", "outer", "columns", "places", "taps", "along", "loops"]
     moving: int = 1
     row: str | None = None
     column: str | None = None
@@ -131,10 +133,21 @@ def _window_tile(op: Contract, axes: Axes, batched: list[bool]) -> Tile:
     weights = next((i for i in (0, 1) if _holds_taps(op, axes.operands[i])), None)
     if weights is not None and not batched[weights] and batched[1 - weights]:
         return Tile("places", 1 - weights, _largest(axes, weights))
+    if weights is not None and not any(batched) and _along_last(op, axes.out):
+        return Tile("along", 1 - weights, _largest(axes, weights))
     if weights is None and op.sum_batch:
         moving = next(i for i in (0, 1) if op.windows[0][0][0] in axes.operands[i])
         return Tile("taps", moving, _largest(axes, 1 - moving), _largest(axes, moving))
     return Tile("loops")
+
+
+def _along_last(op: Contract, out: str) -> bool:
+    """Whether neighbours along the last axis are neighbouring places, or elements, of a window."""
+    for letters, window in op.windows:
+        element, place, _ = tuple(letters)
+        if out[-1] == place or (out[-1] == element and window.stride == 1):
+            return True
+    return False
 
 
 def _holds_taps(op: Contract, letters: str) -> bool:

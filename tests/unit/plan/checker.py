@@ -58,6 +58,17 @@ class Access:
     loops: tuple[For, ...]
 
 
+def reach(access: Load | Store, lanes: int) -> tuple[int, int]:
+    """The first element that an access touches, from its index, and how many up to the last."""
+    if not access.wide:
+        return 0, 1
+    if isinstance(access, Store):
+        return 0, lanes if access.live is None else access.live
+    first, end = access.live or (0, lanes)
+    ends = (access.step * first, access.step * (end - 1))
+    return min(ends), max(ends) - min(ends) + 1
+
+
 @dataclass
 class Walk:
     """The accesses of one kernel for one batch size, in program order."""
@@ -111,12 +122,10 @@ class Walk:
     def walk(self, body) -> None:
         for statement in body:
             match statement:
-                case Load(_, buffer, index, wide, step, live):
-                    first, end = live or (0, self.lanes if wide else 1)
-                    width = (end - first - 1) * step + 1
-                    self.touch(buffer, index + first * step, width, write=False)
-                case Store(buffer, index, _, wide, live=live):
-                    self.touch(buffer, index, live or (self.lanes if wide else 1), write=True)
+                case Load() | Store():
+                    first, width = reach(statement, self.lanes)
+                    writes = isinstance(statement, Store)
+                    self.touch(statement.buffer, statement.index + first, width, write=writes)
                 case AddSums(buffer, indices, _):
                     for index in indices:
                         self.touch(buffer, index, 1, write=False)
@@ -376,8 +385,8 @@ class _Trace:
                 at = self.index(index)
                 self.integers[clamped] = at if 0 <= at < length else 0
             case Load() | Store() if (buffer := self.buffer(statement)) in self.both:
-                start = self.index(statement.index)
-                width = self.walk.lanes if statement.wide else 1
+                first, width = reach(statement, self.walk.lanes)
+                start = self.index(statement.index) + first
                 place = self.writer[buffer][start : start + width]
                 if isinstance(statement, Store):
                     place[:] = self.nest
