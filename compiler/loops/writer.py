@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from netc.compiler.loops.lanes import leaves
 from netc.compiler.loops.leaves import draw, table
 from netc.compiler.loops.loops import (
     Affine,
@@ -260,14 +261,13 @@ class Writer:
 
     def load(self, node: Node, index: Index) -> str:
         offset = self.offset(node, index)
-        name = self.name()
-        buffer = self.number(self.plan.where[node])
+        name, buffer = self.name(), self.number(self.plan.where[node])
         if node.type.batched:
             self.add(Load(name, buffer, offset, wide=True))
         elif step := self._step(offset):
-            if self._leaves(node, offset, step):
+            if leaves(self, node, offset, step):
                 raise NotAlongLanesError
-            live = None if self.live is None else (0, self.live)
+            live = self.live and (0, self.live)
             self.add(Load(name, buffer, offset, wide=True, step=step, live=live))
         else:
             self.add(Load(name, buffer, offset, wide=False))
@@ -281,13 +281,6 @@ class Writer:
         if rest:
             raise NotAlongLanesError
         return step
-
-    def _leaves(self, node: Node, offset: Affine, step: int) -> bool:
-        """Whether a live lane may lie outside a node's memory: in the next row it may."""
-        ends = [factor * (self.extents[n] - 1) for n, factor in offset.terms]
-        ends.append(step * ((self.live or self.lanes) - 1))
-        low, high = (offset.constant + sum(pick(end, 0) for end in ends) for pick in (min, max))
-        return low < 0 or high >= storage(node.type, self.lanes).elements
 
     def store(
         self, buffer: Buffer, node: Node, index: Index, value: Operand, *, add: bool = False
