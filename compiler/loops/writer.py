@@ -267,7 +267,7 @@ class Writer:
         elif step := self._step(offset):
             if leaves(self, node, offset, step):
                 raise NotAlongLanesError
-            live = self.live and (0, self.live)
+            live = (0, self.live) if self.live else None
             self.add(Load(name, buffer, offset, wide=True, step=step, live=live))
         else:
             self.add(Load(name, buffer, offset, wide=False))
