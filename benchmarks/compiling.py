@@ -9,102 +9,78 @@ import json
 import os
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 from time import process_time
-from typing import TYPE_CHECKING, Any, Final
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from typing import Final
 
 ROOT: Final = Path(__file__).parent.parent
 
-STAGES: Final = (
-    ("parse", "driver", "parse"),
-    ("elaborate", "driver", "elaborate"),
-    ("initial values", "driver", "interpret"),
-    ("graph", "driver", "function_graph"),
-    ("passes", "pipeline", "run"),
-    ("plan", "driver", "build_plan"),
-    ("plan", "driver", "place"),
-    ("lower", "driver", "lower"),
-    ("emit", "driver", "emit_module"),
-    ("codegen", "jit", "compile_object"),
-    ("load", "jit", "load"),
-)
-"""Name, and the function that the driver calls for it: module and attribute."""
+LIBRARIES: Final = ("numpy", "lark", "llvmlite.binding")
+"""What netc is built on; its loading is not counted."""
 
-IMPORTS: Final = ("import netc", "import compiler")
-ORDER: Final = (*IMPORTS, *dict.fromkeys(name for name, _, _ in STAGES), "rest", "total")
+STAGES: Final = (
+    *("cache", "loading", "parse", "elaborate", "initial values", "graph", "passes", "plan"),
+    *("lower", "emit", "codegen", "load"),
+)
+"""Stages as `model.timings` has them."""
+
+IMPORTS: Final = ("import netc", "import face")
+ORDER: Final = (*IMPORTS, *STAGES, "rest", "total", "from the cache")
 Seconds = dict[str, float]
 
 
 def cold(file: Path, repeats: int, **defines: int) -> Seconds:
     """Medians of several fresh processes; the stages are those of `step` alone.
 
-    `total` is from `netc.compile` to the end of the first step, imports excluded. Python finds its
-    bytecode on disk, as in an installation: a first process leaves it there and does not count.
+    `total` is from `import netc` to the end of the first step with an empty cache, `from the cache`
+    the same in a second process. Python finds its bytecode on disk, as in an installation: a first
+    process leaves it there and does not count.
     """
     words = [f"{name}={value}" for name, value in defines.items()]
     command = [sys.executable, "-m", "benchmarks.compiling", str(file), *words]
     runs = []
-    with TemporaryDirectory() as bytecode:
-        environment = {**os.environ, "PYTHONPYCACHEPREFIX": bytecode}
+    with TemporaryDirectory() as place:
+        environment = {**os.environ, "PYTHONPYCACHEPREFIX": str(Path(place, "bytecode"))}
         environment.pop("PYTHONDONTWRITEBYTECODE", None)
-        for _ in range(repeats + 1):
-            done = subprocess.run(
-                command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True
-            )
-            runs.append(json.loads(done.stdout))
+        for number in range(repeats + 1):
+            environment["NETC_CACHE"] = str(Path(place, str(number)))
+            first, second = (_once_in_a_process(command, environment) for _ in range(2))
+            runs.append({**first, "from the cache": second["total"]})
     return {name: median(run[name] for run in runs[1:]) for name in ORDER}
+
+
+def _once_in_a_process(command: list[str], environment: dict[str, str]) -> Seconds:
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+    )
+    found: Seconds = json.loads(done.stdout)
+    return found
 
 
 def once(file: str, defines: dict[str, int]) -> Seconds:
     """Compiles a net in this process and makes one step; seconds by stage."""
+    for library in LIBRARIES:
+        import_module(library)
     start = process_time()
     import netc  # noqa: PLC0415 - what is measured
 
     imported = process_time()
-    from netc.compiler import driver  # noqa: PLC0415
-    from netc.compiler.backend import jit  # noqa: PLC0415
-    from netc.compiler.passes import pipeline  # noqa: PLC0415
-
     netc.compile  # noqa: B018 - loads the face
     loaded = process_time()
-    seconds = dict.fromkeys(ORDER, 0.0)
-    seconds["import netc"] = imported - start
-    seconds["import compiler"] = loaded - imported
-    modules = {"driver": driver, "pipeline": pipeline, "jit": jit}
-    for name, module, attribute in STAGES:
-        _time(modules[module], attribute, name, seconds)
-
+    model = netc.compile(file, defines=defines)
+    compiled = process_time()
     from benchmarks.nets import random_data  # noqa: PLC0415
 
-    before = process_time()
-    model = netc.compile(file, defines=defines)
-    compiled = process_time() - before
     data = tuple(random_data(model.manifest, 4).values())
     before = process_time()
     model.step(data)
-    seconds["total"] = compiled + process_time() - before
-    stages = sum(seconds[name] for name in dict.fromkeys(n for n, _, _ in STAGES))
-    seconds["rest"] = seconds["total"] - stages
-    return seconds
-
-
-def _time(module: Any, attribute: str, name: str, seconds: Seconds) -> None:
-    """Replaces a function by one that adds its time to `seconds[name]`."""
-    function: Callable[..., object] = getattr(module, attribute)
-
-    def timed(*arguments: object, **named: object) -> object:
-        start = process_time()
-        try:
-            return function(*arguments, **named)
-        finally:
-            seconds[name] += process_time() - start
-
-    setattr(module, attribute, timed)
+    total = compiled - start + process_time() - before
+    seconds = {"import netc": imported - start, "import face": loaded - imported}
+    seconds |= {name: model.timings.get(name, 0.0) for name in STAGES}
+    return {**seconds, "rest": total - sum(seconds.values()), "total": total}
 
 
 def main(arguments: list[str]) -> None:

@@ -1,48 +1,40 @@
-"""The whole compiler on a page: text → tree → model → graphs → plan → kernels → LLVM → native."""
+"""Programs: from the cache if the same text was compiled before, else from `stages`.
+
+Invariant: a program from the cache equals a fresh one in all that a caller sees; what the cache
+does not have is made from the text when it is asked for.
+"""
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache
 from math import inf
 from typing import TYPE_CHECKING, Final, Literal
 
-from netc.compiler import manifest as manifests
 from netc.compiler.backend import jit
-from netc.compiler.backend.emit_function import emit_module, layout
 from netc.compiler.backend.target import host_target
 from netc.compiler.backend.target import target as named_target
-from netc.compiler.backend.team import team_module
-from netc.compiler.elaborate import elaborate
-from netc.compiler.elaborate.model import RunScalar
-from netc.compiler.functions import function_graph, undifferentiated
-from netc.compiler.ir.graph import Graph, Output
-from netc.compiler.ir.interpret import interpret
-from netc.compiler.ir.op import Environment
-from netc.compiler.loops.lower import distinct, lower
-from netc.compiler.ops.text import show
-from netc.compiler.over_data import over_data
-from netc.compiler.passes import pipeline
-from netc.compiler.passes.one_sample import one_sample
-from netc.compiler.plan.build import build_plan
-from netc.compiler.plan.memory import place
-from netc.compiler.plan.storage import ELEMENT_BYTES
-from netc.compiler.plan.work import work
+from netc.compiler.cache.entry import Entry, entry, of_compiler
 from netc.compiler.program import TeamCode
-from netc.compiler.stages import STAGES, Stages, show_stage
-from netc.grammar.parser import parse
-from netc.grammar.show import show as show_tree
+from netc.compiler.timings import Timings
+from netc.grammar.folder import Kept
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from netc.compiler.backend.target import Target
     from netc.compiler.elaborate.model import Model
     from netc.compiler.ir.graph import Space
     from netc.compiler.ir.op import Array
     from netc.compiler.ir.types import Precision
+    from netc.compiler.outline import Outline
     from netc.compiler.passes.pipeline import Observer
-    from netc.compiler.program import FunctionName, FunctionSpec, Manifest
-    from netc.grammar.folder import Library
+    from netc.compiler.program import FunctionName, FunctionSpec, Manifest, Settings
+    from netc.compiler.stages import Checked, Stages
+    from netc.grammar.folder import Imported, Library
     from netc.grammar.source import Source
     from netc.grammar.tree import File
 
@@ -62,18 +54,36 @@ def compile_text(
     Raises CompileError with every diagnostic of the text, TargetError for a target that this
     machine cannot run.
     """
-    tree = parse(source)
-    model = elaborate(tree, precision=precision, defines=defines or {}, library=library)
+    timings = Timings()
     chosen = named_target(target) if target else host_target()
-    manifest = manifests.manifest(model, chosen.lanes(precision))
-    return Program(tree, model, manifest, chosen)
+    request = Request(source, precision, defines or {}, library)
+    with timings.of("cache"):
+        kept = entry(source, library, precision, request.defines, chosen, jit.version())
+        outline = kept.outline(library)
+    text = None
+    if outline is None:
+        text = _checked(request, timings)
+        outline = _outline(text.model, chosen.lanes(precision))
+        with timings.of("cache"):
+            kept.keep_outline(outline)
+    else:  # the files may have other texts when something is made from them
+        request = replace(request, library=_as_read(library, outline.imports))
+    functions = kept.with_imports(outline.imports)
+    return Program(request, outline, chosen, functions, timings, _text=text)
 
 
 @cache
 def team_code() -> TeamCode:
     """The native functions of worker threads; they live as long as the process."""
     host = host_target()
-    library = jit.load(jit.compile_object(team_module(host), host))
+    kept = of_compiler(host, jit.version())
+    code = kept.code("team")
+    if code is None:
+        from netc.compiler.backend.team import team_module  # noqa: PLC0415
+
+        code = jit.compile_object(team_module(host), host)
+        kept.keep_code("team", code)
+    library = jit.load(code)
     _LIBRARIES.append(library)
     names = ("ready", "work", "share", "dismiss")
     return TeamCode(*(library.address(f"netc_{name}") for name in names))
@@ -83,46 +93,87 @@ _LIBRARIES: Final[list[jit.Library]] = []
 """Code that no program owns."""
 
 
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A text and how it is to be compiled."""
+
+    source: Source
+    precision: Precision
+    defines: Defines
+    library: Library | None
+
+
 @dataclass(slots=True)
 class Program:
-    """A compiled net: what a runtime calls, and every stage for those who look inside."""
+    """A compiled net: what a runtime calls, and every stage for those who look inside.
 
-    tree: File
-    model: Model
-    manifest: Manifest
+    `timings` are the seconds that its stages have taken so far, `kept` is where its functions are
+    kept on disk.
+    """
+
+    request: Request
+    outline: Outline
     target: Target
+    kept: Entry
+    timings: Timings
+    _text: Checked | None = None
     _stages: dict[FunctionName, Stages] = field(default_factory=dict)
     _native: dict[FunctionName, tuple[jit.Library, int, FunctionSpec]] = field(default_factory=dict)
+
+    @property
+    def manifest(self) -> Manifest:
+        return self.outline.manifest
+
+    @property
+    def settings(self) -> Settings:
+        return self.outline.settings
+
+    @property
+    def imports(self) -> tuple[Imported, ...]:
+        """The imported texts, as they were when this was compiled."""
+        return self.outline.imports
+
+    @property
+    def source(self) -> Source:
+        return self.request.source
+
+    @property
+    def place(self) -> str:
+        """Where the text is, below the folder that holds its imports."""
+        return "" if self.request.library is None else self.request.library.main
+
+    @property
+    def tree(self) -> File:
+        return self._checked().tree
+
+    @property
+    def model(self) -> Model:
+        """What the text means, with the clipping that was switched on."""
+        return self._checked().model
 
     def stages(self, name: FunctionName, observers: tuple[Observer, ...] = ()) -> Stages:
         """Everything between the model and native code for one function."""
         if name not in self._stages:
-            precision, lanes = self.manifest.precision, self.manifest.lanes
-            graph = function_graph(self.model, name)
-            simplified = pipeline.run(graph, observers)
-            if name == "infer_one":
-                simplified = one_sample(simplified)
-            plan = build_plan(simplified, lanes)
-            memory = place(plan, ELEMENT_BYTES[precision])
-            launches = lower(plan, self.target.registers, self.manifest.results)
-            where = layout(memory, self.manifest)
-            kernels = distinct(launches)
-            text = emit_module(name, launches, kernels, where, self.manifest, self.target)
-            self._stages[name] = Stages(graph, simplified, plan, memory, launches, kernels, text)
+            from netc.compiler.stages import stages_of  # noqa: PLC0415 - costly, not always needed
+
+            with _no_collections():
+                self._stages[name] = stages_of(
+                    self.model, name, self.manifest, self.target, self.timings, observers
+                )
         return self._stages[name]
 
     def spec(self, name: FunctionName) -> FunctionSpec:
         """What a native function takes and needs."""
-        stages = self.stages(name)
-        cost = work(stages.simplified, self.manifest.lanes)
-        return manifests.function_spec(name, stages.graph, stages.memory, cost)
+        return self.stages(name).spec(name, self.manifest.lanes)
 
     def native(self, name: FunctionName) -> tuple[int, FunctionSpec]:
         """Address of a function and what it needs; compiled the first time."""
         if name not in self._native:
-            stages = self.stages(name)
-            library = jit.load(jit.compile_object(stages.llvm, self.target))
-            spec = self.spec(name)
+            with self.timings.of("cache"):
+                found = self.kept.function(name)
+            code, spec = found or self._compiled(name)
+            with self.timings.of("load"):
+                library = jit.load(code)
             self._native[name] = (library, library.address(spec.symbol), spec)
         _, address, spec = self._native[name]
         return address, spec
@@ -133,38 +184,88 @@ class Program:
 
     def initial(self, seed: int) -> dict[tuple[Space, str], Array]:
         """Initial values of parameters, states and optimizer states, in their declared shapes."""
-        model = self.model
-        outputs = [Output("parameter", p.name, p.initial) for p in model.parameters]
-        outputs += [Output("state", s.name, s.initial) for s in model.states]
-        outputs += [Output("optimizer", s.name, s.initial) for u in model.updates for s in u.states]
-        graph = Graph("initial", tuple(outputs))
-        return interpret(graph, Environment({}, batch=1, seed=seed, step=0))
+        from netc.compiler.ir.interpret import interpret  # noqa: PLC0415
+        from netc.compiler.ir.op import Environment  # noqa: PLC0415
+
+        with self.timings.of("initial values"):
+            return interpret(self.outline.initial, Environment({}, batch=1, seed=seed, step=0))
 
     def over_data(self, data: Mapping[str, Array], samples: int) -> dict[tuple[Space, str], Array]:
         """Initial values computed over the training data: arrays of all inputs and targets."""
-        return over_data(self.model, data, samples)
+        from netc.compiler.over_data import over_data  # noqa: PLC0415
+
+        return over_data(self.outline.over_data, self.manifest.precision, data, samples)
 
     def clipped(self, name: Literal["clip_norm", "clip_value"]) -> Program:
         """The same program with clipping that its text lacks: the run-time number starts at ∞."""
-        model = self.model
+        settings = self.settings
         if name == "clip_norm":
-            settings = replace(model.settings, clip_norm=inf)
+            settings = replace(settings, clip_norm=inf)
         else:
-            settings = replace(model.settings, clip_value=inf)
-        scalars = (*model.scalars, RunScalar(name, inf))
-        model = replace(model, settings=settings, scalars=scalars)
-        manifest = manifests.manifest(model, self.manifest.lanes)
-        return Program(self.tree, model, manifest, self.target)
+            settings = replace(settings, clip_value=inf)
+        manifest = replace(self.manifest, scalars=(*self.manifest.scalars, (name, inf)))
+        outline = replace(self.outline, manifest=manifest, settings=settings)
+        text = None if self._text is None else self._text.with_numbers_of(outline)
+        kept = self.kept.varied(name)
+        return Program(self.request, outline, self.target, kept, self.timings, _text=text)
 
     def show(self, stage: str, function: FunctionName, kernel: str | None = None) -> str:
         """The text of one stage of one function; `kernel` keeps those whose name contains it.
 
         Raises ValueError for a stage or kernel that does not exist.
         """
+        from netc.compiler.stages import STAGES, show_stage, show_text  # noqa: PLC0415
+
         if stage not in STAGES:
             raise ValueError(f"no stage {stage}; there are {', '.join(STAGES)}")
-        if stage == "ast":
-            return show_tree(self.tree)
-        if stage == "graph":
-            return show(undifferentiated(self.model, function), self.model.origins)
+        if stage in ("ast", "graph"):
+            return show_text(self._checked(), stage, function)
         return show_stage(self.stages(function), stage, kernel, self.model.origins, self.target)
+
+    def _checked(self) -> Checked:
+        if self._text is None:
+            self._text = _checked(self.request, self.timings).with_numbers_of(self.outline)
+        return self._text
+
+    def _compiled(self, name: FunctionName) -> tuple[bytes, FunctionSpec]:
+        stages = self.stages(name)
+        with self.timings.of("codegen"):
+            code = jit.compile_object(stages.llvm, self.target)
+        spec = self.spec(name)
+        with self.timings.of("cache"):
+            self.kept.keep_function(code, spec)
+        return code, spec
+
+
+def _checked(request: Request, timings: Timings) -> Checked:
+    with _no_collections():
+        with timings.of("loading"):
+            from netc.compiler.stages import checked  # noqa: PLC0415
+        r = request
+        return checked(r.source, r.precision, r.defines, r.library, timings)
+
+
+def _outline(model: Model, lanes: int) -> Outline:
+    from netc.compiler.manifest import outline  # noqa: PLC0415
+
+    return outline(model, lanes)
+
+
+def _as_read(library: Library | None, imports: tuple[Imported, ...]) -> Library | None:
+    """A library of the texts that were read."""
+    if library is None:
+        return None
+    paths = {found.path: found.file for found in imports}
+    return Kept(library.main, paths, {found.file: found.source for found in imports})
+
+
+@contextmanager
+def _no_collections() -> Iterator[None]:
+    """No search for cyclic garbage: graphs live to the end, and it would be a tenth of the time."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()

@@ -1,12 +1,17 @@
-"""The manifest of a program: names, shapes and memory layout of everything a runtime touches."""
+"""The outline of a program: its manifest, settings, and the graphs of its first values.
+
+The manifest has names, shapes and memory layout of everything a runtime touches.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from netc.compiler.functions import functions, inference_graph
+from netc.compiler.ir.graph import Graph, Output
 from netc.compiler.ir.types import TensorType
 from netc.compiler.ops.source import Random, Source
+from netc.compiler.outline import Outline
 from netc.compiler.passes.one_sample import has_one_sample
 from netc.compiler.plan.few_samples import few_samples
 from netc.compiler.plan.storage import ELEMENT_BYTES, storage
@@ -24,13 +29,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from netc.compiler.elaborate.model import Model, Port
-    from netc.compiler.ir.graph import Graph
     from netc.compiler.ir.op import Op
     from netc.compiler.ir.types import Precision
     from netc.compiler.plan.plan import Memory
     from netc.compiler.plan.work import Work
 
 ALIGNMENT = 64
+
+
+def outline(model: Model, lanes: int) -> Outline:
+    """The outline of a model for a target with vectors of `lanes` elements."""
+    return Outline(
+        manifest(model, lanes), model.settings, _initial(model), _over_data(model), model.imports
+    )
 
 
 def manifest(model: Model, lanes: int) -> Manifest:
@@ -92,6 +103,21 @@ def _inference(model: Model, lanes: int) -> InferenceSpec:
     inputs = tuple(op.name for op in sources if op.space == "input")
     few = few_samples(graph, lanes) if has_one_sample(graph) else 0
     return InferenceSpec(inputs, tuple(o.name for o in graph.outputs), few)
+
+
+def _initial(model: Model) -> Graph:
+    """Initial values of parameters, states and optimizer states."""
+    outputs = [Output("parameter", p.name, p.initial) for p in model.parameters]
+    outputs += [Output("state", s.name, s.initial) for s in model.states]
+    outputs += [Output("optimizer", s.name, s.initial) for u in model.updates for s in u.states]
+    return Graph("initial", tuple(outputs))
+
+
+def _over_data(model: Model) -> Graph:
+    """The values that the text computes over the training data."""
+    outputs = [Output("parameter", p.name, p.over_data) for p in model.parameters if p.over_data]
+    outputs += [Output("state", s.name, s.over_data) for s in model.states if s.over_data]
+    return Graph("over_data", tuple(outputs))
 
 
 def _port(port: Port) -> PortSpec:

@@ -27,25 +27,21 @@ from netc.compiler.ops.source import (
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from netc.compiler.elaborate.model import Model, Stored
-    from netc.compiler.ir.graph import Node, Space
+    from netc.compiler.ir.graph import Graph, Node, Space
     from netc.compiler.ir.op import Array
+    from netc.compiler.ir.types import Precision
 
 CHUNK: Final = 1024
 
 
 def over_data(
-    model: Model, data: Mapping[str, Array], samples: int
+    graph: Graph, precision: Precision, data: Mapping[str, Array], samples: int
 ) -> dict[tuple[Space, str], Array]:
-    """The values over the data by space and name, from the arrays of all inputs and targets."""
-    held: tuple[tuple[Space, tuple[Stored, ...]], ...] = (
-        ("parameter", model.parameters),
-        ("state", model.states),
-    )
-    found = {(k, s.name): s.over_data for k, group in held for s in group if s.over_data}
-    values = over_samples(list(found.values()), data, samples)
-    kind = dtype(model.precision)
-    return {key: value.astype(kind) for key, value in zip(found, values, strict=True)}
+    """The results of a graph by space and name, from the arrays of all inputs and targets."""
+    values = over_samples(graph.roots, data, samples)
+    kind = dtype(precision)
+    pairs = zip(graph.outputs, values, strict=True)
+    return {(o.space, o.name): value.astype(kind) for o, value in pairs}
 
 
 def over_samples(

@@ -173,3 +173,22 @@ class Manifest:
     gradients: Block
     functions: tuple[FunctionName, ...]  # those this program has; made native at first use
     inference: InferenceSpec = InferenceSpec()
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The train block's run-time numbers, with the language's defaults."""
+
+    batch: int = 32
+    epochs: int = 1
+    max_steps: int | None = None
+    shuffle: Literal["true", "false", "with_replacement"] = "true"
+    seed: int = 0
+    clip_norm: float | None = None
+    clip_value: float | None = None
+    validation: float = 0.0
+    monitor: str | None = None
+    patience: int | None = None
+    min_delta: float = 0.0
+    restore_best: bool = False
+    stop_change: float | None = None

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from netc.grammar.diagnostics import Diagnostic
 
 
-@dataclass(frozen=True, kw_only=True)
 class SyntaxMistake(Diagnostic):
     """The text does not follow the grammar at this place.
 
@@ -26,7 +24,6 @@ class SyntaxMistake(Diagnostic):
     hint: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
 class UnexpectedCharacter(Diagnostic):
     """A character that is part of no word, number or operator of the language.
 
@@ -43,7 +40,6 @@ class UnexpectedCharacter(Diagnostic):
     hint: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
 class UnterminatedString(Diagnostic):
     """A string must end on the line where it begins."""
 
@@ -53,7 +49,6 @@ class UnterminatedString(Diagnostic):
     help: ClassVar[str] = 'close it with `"` on the same line'
 
 
-@dataclass(frozen=True, kw_only=True)
 class UnknownEscape(Diagnostic):
     r"""Strings know the escapes `\"`, `\\`, `\n` and `\t` and no others."""
 
@@ -65,7 +60,6 @@ class UnknownEscape(Diagnostic):
     escape: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class MalformedNumber(Diagnostic):
     """A number is digits, then perhaps a point and digits, then perhaps an exponent.
 
@@ -82,7 +76,6 @@ class MalformedNumber(Diagnostic):
     hint: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
 class NumberOutOfRange(Diagnostic):
     """A number must be finite in double precision, at most about 1.8e308."""
 
@@ -91,7 +84,6 @@ class NumberOutOfRange(Diagnostic):
     label: ClassVar[str] = "larger than any double-precision number"
 
 
-@dataclass(frozen=True, kw_only=True)
 class ReservedWord(Diagnostic):
     """A word of the language cannot name a value, a callable or a net.
 
@@ -108,7 +100,6 @@ class ReservedWord(Diagnostic):
     word: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class NestedTooDeep(Diagnostic):
     """Expressions or blocks are nested in one another more than about a hundred levels deep.
 

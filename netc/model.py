@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from netc.runtime import checkpoint
 from netc.runtime.arguments import Batch, Signature
-from netc.runtime.arrays import Array, address
+from netc.runtime.arrays import Array, address, single
 from netc.runtime.blocks import Values, aligned_bytes
 from netc.runtime.errors import DataError, UsageError, count
 from netc.runtime.evaluate import EVALUATION_BATCH, addresses, evaluation, outputs_of, predictions
@@ -24,7 +24,7 @@ from netc.runtime.options import RunOptions
 from netc.runtime.progress import reporter
 from netc.runtime.split import hold_out
 from netc.runtime.stepping import Stepping
-from netc.saving import described
+from netc.saving import imported, save
 from netc.settings import CLIPS, checked_seed, checked_threads, given, numbers_of, options_of
 from netc.stages import need, show
 from netc.summary import summary_text
@@ -51,7 +51,7 @@ class Model:
     def __init__(
         self, program: driver.Program, *, defines: Defines, seed: int | None, threads: int
     ) -> None:
-        settings = program.model.settings
+        settings = program.settings
         self.name = program.manifest.name
         self.history = History()
         self._program = program
@@ -128,13 +128,13 @@ class Model:
             found = self._inference(inputs)
             if found is not None:
                 return found
-        return _single(outputs_of(self._executable, "infer", self._inputs(inputs, named)))
+        return single(outputs_of(self._executable, "infer", self._inputs(inputs, named)))
 
     def predict(self, /, *inputs: object, **named: object) -> Outputs:
         """Like `forward` in inference mode, 1024 samples at a time, for data of any length."""
         self._need("infer")
         batch = self._inputs(inputs, named)
-        return _single(predictions(self._executable, batch, EVALUATION_BATCH))
+        return single(predictions(self._executable, batch, EVALUATION_BATCH))
 
     def backward(self, /, *targets: object, **named: object) -> float:
         """The objective of the remembered batch; its gradients are in `grads` afterwards."""
@@ -263,17 +263,16 @@ class Model:
 
     def save_run(self, path: Path, data: Mapping[str, Any]) -> None:
         """Like `save`; `data` says how the columns of a table were used."""
-        program, executable = self._program, self._executable
-        description = described(
-            program,
-            executable,
+        save(
+            path,
+            self._program,
+            self._executable,
+            self.history,
             defines=self._defines,
             options=self._changes,
             data=data,
             over_data=self._over_data,
         )
-        text = program.model.source.text
-        checkpoint.save(path, executable, text, description, self.history, self.imports)
 
     def load(self, path: str | os.PathLike[str]) -> None:
         """Takes over everything saved in a run folder; DataError if it is of another model."""
@@ -308,6 +307,11 @@ class Model:
         return summary_text(self._program.model)
 
     @property
+    def timings(self) -> dict[str, float]:
+        """Seconds of processor time of every stage that compiling has taken so far."""
+        return dict(self._program.timings)
+
+    @property
     def manifest(self) -> Manifest:
         """What the program takes and gives: inputs, targets, outputs, results, functions."""
         return self._program.manifest
@@ -315,7 +319,7 @@ class Model:
     @property
     def imports(self) -> dict[str, str]:
         """The texts of the imported files, by their paths from the folder that holds them all."""
-        return {found.file: found.source.text for found in self._program.model.imports}
+        return imported(self._program)
 
     @property
     def output_names(self) -> tuple[str, ...]:
@@ -365,7 +369,7 @@ class Model:
         self._states_before[:] = self._executable.states.memory
         outputs = outputs_of(self._executable, "forward", batch)
         self._batch = batch
-        return _single(outputs)
+        return single(outputs)
 
     def _take_over_data(self, batch: Batch) -> None:
         """Sets the values over the training data, before the first step of the first training."""
@@ -394,7 +398,3 @@ class Model:
         counters.step += 1
         counters.steps = max(counters.steps, counters.step)
         self._batch = None
-
-
-def _single(outputs: dict[str, Array]) -> Outputs:
-    return next(iter(outputs.values())) if len(outputs) == 1 else outputs

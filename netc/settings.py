@@ -16,7 +16,7 @@ from netc.runtime.options import OPTION_NAMES, RunOptions
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from netc.compiler.elaborate.model import Settings
+    from netc.compiler.program import Settings
 
 
 _MAX_SEED: Final = 2**63 - 1

@@ -5,15 +5,16 @@ from __future__ import annotations
 from math import prod
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.table import Table
-
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from netc.compiler.elaborate.model import Model
 
 
 def summary_table(model: Model) -> Table:
     """Layer, output shape of a sample, parameters, multiply-adds and bytes of a sample."""
+    from rich.table import Table  # noqa: PLC0415 - only where a table is drawn
+
     table = Table(title=f"net {model.name}", title_justify="left")
     table.add_column("layer")
     table.add_column("output")
@@ -32,6 +33,8 @@ def summary_table(model: Model) -> Table:
 
 def summary_text(model: Model, width: int = 100) -> str:
     """The table as plain text."""
+    from rich.console import Console  # noqa: PLC0415
+
     console = Console(width=width, no_color=True)
     with console.capture() as capture:
         console.print(summary_table(model))

@@ -6,6 +6,7 @@ in the program's precision, and holds only numbers that its port accepts.
 
 from __future__ import annotations
 
+import sys
 from ctypes import addressof, c_char
 from math import isnan
 from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn
@@ -113,7 +114,7 @@ class Converter:
         return array.view(np.ndarray)
 
     def _numeric(self, value: object) -> Array:
-        if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+        if _is_masked(value):
             self._fail("has masked elements", "fill them first, for example with `.filled(…)`")
         try:
             found = np.asarray(value)
@@ -226,3 +227,14 @@ def address(array: Array) -> int:
         return addressof(_FIRST_BYTE(array))  # a third of the time of `array.ctypes`
     except TypeError:  # a read-only array
         return int(array.ctypes.data)
+
+
+def _is_masked(value: object) -> bool:
+    """Whether an array has masked elements; there is none before its module is loaded."""
+    loaded = "numpy.ma" in sys.modules
+    return loaded and isinstance(value, np.ma.MaskedArray) and bool(np.ma.is_masked(value))
+
+
+def single(outputs: dict[str, Array]) -> Array | dict[str, Array]:
+    """The one output, or all of several."""
+    return next(iter(outputs.values())) if len(outputs) == 1 else outputs

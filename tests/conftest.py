@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 GOLDEN = Path(__file__).parent / "golden"
 
+os.environ["NETC_CACHE"] = "off"  # tests neither read nor fill the user's
+
 settings.register_profile("dev", max_examples=50, deadline=None)
 settings.register_profile("ci", max_examples=500, deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "dev")

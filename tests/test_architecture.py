@@ -21,6 +21,7 @@ ROOT = Path(__file__).parent.parent
 
 ORDER: Final = (
     "netc.compiler.program",  # the contract between compiler and runtime
+    "netc.compiler.timings",
     "netc.grammar",
     "netc.compiler.ir",
     "netc.compiler.ops",
@@ -31,8 +32,10 @@ ORDER: Final = (
     "netc.compiler.over_data",  # initial values over the training data
     "netc.compiler.plan",
     "netc.compiler.loops",
+    "netc.compiler.outline",
     "netc.compiler.manifest",
     "netc.compiler.backend",
+    "netc.compiler.cache",
     "netc.compiler.stages",
     "netc.compiler.describe",  # what each kernel does, for those who measure it
     "netc.compiler.driver",

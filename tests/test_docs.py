@@ -122,7 +122,7 @@ def test_every_document_is_in_the_index() -> None:
 
 
 def test_error_codes_are_all_listed(request: pytest.FixtureRequest) -> None:
-    import_module("netc.compiler.driver")  # every kind of mistake declares itself on import
+    import_module("netc.compiler.stages")  # every kind of mistake declares itself on import
     meanings = {
         code: " ".join(cleandoc(kind.__doc__ or "").split()) for code, kind in KINDS.items()
     }

@@ -10,12 +10,18 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
+import llvmlite
 from llvmlite import binding as llvm
 
 from netc.compiler.backend.errors import InternalError
 
 if TYPE_CHECKING:
     from netc.compiler.backend.target import Target
+
+
+def version() -> str:
+    """The release of the code generator."""
+    return f"{llvmlite.__version__} {llvm.llvm_version_info}"
 
 
 def compile_object(text: str, target: Target) -> bytes:

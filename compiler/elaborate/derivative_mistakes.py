@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from netc.grammar.diagnostics import Diagnostic
 
 
-@dataclass(frozen=True, kw_only=True)
 class NotScalar(Diagnostic):
     """`grad`, `hessian` and `hvp` take one number, for each sample or for the batch."""
 
@@ -21,7 +19,6 @@ class NotScalar(Diagnostic):
     found: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class NotVariable(Diagnostic):
     """A derivative is taken with respect to a named value of the net.
 
@@ -39,7 +36,6 @@ class NotVariable(Diagnostic):
     hint: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
 class NoDerivative(Diagnostic):
     """Every way from the variable to the value passes an operation that has no derivative.
 
@@ -59,7 +55,6 @@ class NoDerivative(Diagnostic):
     way: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class DirectionShape(Diagnostic):
     """The direction of `hvp` has the shape of the variable; for a group it is one vector."""
 
@@ -71,7 +66,6 @@ class DirectionShape(Diagnostic):
     expected: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class DirectionBatched(Diagnostic):
     """A direction of the samples' own belongs to a variable of their own."""
 
@@ -81,7 +75,6 @@ class DirectionBatched(Diagnostic):
     help: ClassVar[str] = "take the `batch_mean(…)` of the direction"
 
 
-@dataclass(frozen=True, kw_only=True)
 class CircularObjective(Diagnostic):
     """`objective` is the mean loss plus the penalties. Neither can be made of it."""
 
@@ -93,7 +86,6 @@ class CircularObjective(Diagnostic):
     statement: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class NoObjective(Diagnostic):
     """`objective` is the mean loss plus the penalties; a net without any has none."""
 
@@ -102,7 +94,6 @@ class NoObjective(Diagnostic):
     label: ClassVar[str] = "it has neither `loss` nor `penalty`"
 
 
-@dataclass(frozen=True, kw_only=True)
 class GradientOfKind(Diagnostic):
     """A `gradient` clause belongs to an `fn`: what it computes depends on its arguments only."""
 
@@ -115,7 +106,6 @@ class GradientOfKind(Diagnostic):
     word: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class TooManyCotangents(Diagnostic):
     """A `gradient` clause has one cotangent for each argument, in order; missing ones are 0."""
 
@@ -128,7 +118,6 @@ class TooManyCotangents(Diagnostic):
     expected: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class CotangentShape(Diagnostic):
     """A cotangent has the shape of its argument, or broadcasts to it."""
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from netc.grammar.diagnostics import Diagnostic
 
 
-@dataclass(frozen=True, kw_only=True)
 class ImportMissing(Diagnostic):
     """The path of an `import` is relative to the file it stands in."""
 
@@ -21,7 +19,6 @@ class ImportMissing(Diagnostic):
     hint: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
 class ImportUnreadable(Diagnostic):
     """An imported file is UTF-8 text."""
 
@@ -32,7 +29,6 @@ class ImportUnreadable(Diagnostic):
     reason: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class ImportOutside(Diagnostic):
     """Imports stay below the root folder: that of the compiled file, or the one given as root.
 
@@ -47,7 +43,6 @@ class ImportOutside(Diagnostic):
     reason: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class ImportWithoutRoot(Diagnostic):
     """A text that comes from no file has no folder to import from, unless one is given as root."""
 
@@ -57,7 +52,6 @@ class ImportWithoutRoot(Diagnostic):
     help: ClassVar[str] = 'compile a file, or name the folder: `netc.compile(source=…, root=".")`'
 
 
-@dataclass(frozen=True, kw_only=True)
 class ImportCycle(Diagnostic):
     """Files that import each other in a circle have no order to be read in."""
 
@@ -69,7 +63,6 @@ class ImportCycle(Diagnostic):
     cycle: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class ImportOfModel(Diagnostic):
     """Libraries are imported: files with definitions and constants, without `net` and `train`."""
 
@@ -82,7 +75,6 @@ class ImportOfModel(Diagnostic):
     block: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class ImportAmbiguous(Diagnostic):
     """A file does not import two things of one name, unless it defines the name itself."""
 

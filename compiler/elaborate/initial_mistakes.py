@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from netc.grammar.diagnostics import Diagnostic
 
 
-@dataclass(frozen=True, kw_only=True)
 class InitialOnly(Diagnostic):
     """Some operations make initial values: they are evaluated once, and have no derivative.
 
@@ -26,7 +24,6 @@ class InitialOnly(Diagnostic):
     example: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class OverDataDepends(Diagnostic):
     """A value over the data is computed once, before the first step of training.
 
@@ -42,7 +39,6 @@ class OverDataDepends(Diagnostic):
     what: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class OverDataBatched(Diagnostic):
     """A value over the data is one value for all samples."""
 
@@ -54,7 +50,6 @@ class OverDataBatched(Diagnostic):
     name: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class TooFlat(Diagnostic):
     """Only a matrix has rows or columns that can be orthonormal; further axes join the second."""
 

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from netc.compiler.ir.graph import Node
     from netc.compiler.ir.types import Precision
+    from netc.compiler.program import Settings
     from netc.grammar.folder import Imported
     from netc.grammar.source import Source, Span
 
@@ -90,25 +91,6 @@ class RunScalar:
 
     name: str
     default: float
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """The train block's run-time numbers, with the language's defaults."""
-
-    batch: int = 32
-    epochs: int = 1
-    max_steps: int | None = None
-    shuffle: Literal["true", "false", "with_replacement"] = "true"
-    seed: int = 0
-    clip_norm: float | None = None
-    clip_value: float | None = None
-    validation: float = 0.0
-    monitor: str | None = None
-    patience: int | None = None
-    min_delta: float = 0.0
-    restore_best: bool = False
-    stop_change: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from netc.grammar.diagnostics import Diagnostic
 
 
-@dataclass(frozen=True, kw_only=True)
 class UnknownName(Diagnostic):
     """A name that is bound nowhere.
 
@@ -25,7 +23,6 @@ class UnknownName(Diagnostic):
     hint: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
 class UnknownCallable(Diagnostic):
     """A call of something that does not exist.
 
@@ -41,7 +38,6 @@ class UnknownCallable(Diagnostic):
     hint: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
 class UnknownParameter(Diagnostic):
     """A path such as `enc.dense.W` names a parameter or state that exists already.
 
@@ -57,7 +53,6 @@ class UnknownParameter(Diagnostic):
     hint: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
 class NotAValue(Diagnostic):
     """A callable stands where a value is needed.
 
@@ -74,7 +69,6 @@ class NotAValue(Diagnostic):
     hint: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
 class NotCallable(Diagnostic):
     """A value stands where something is called. Value names and callable names are separate."""
 
@@ -85,7 +79,6 @@ class NotCallable(Diagnostic):
     name: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class NotAStage(Diagnostic):
     """On the right of a pipe and in a chain stands something that takes a tensor.
 
@@ -100,7 +93,6 @@ class NotAStage(Diagnostic):
     found: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class UsedBeforeBound(Diagnostic):
     """In a block the order of the text counts. A name is bound before it is used."""
 
@@ -112,7 +104,6 @@ class UsedBeforeBound(Diagnostic):
     name: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class BoundTwice(Diagnostic):
     """In a net every name is bound once.
 
@@ -127,7 +118,6 @@ class BoundTwice(Diagnostic):
     name: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class DefinedTwice(Diagnostic):
     """Two definitions, constants or header parameters of one text have the same name."""
 
@@ -138,7 +128,6 @@ class DefinedTwice(Diagnostic):
     name: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class PrimitiveRedefined(Diagnostic):
     """Primitives are fixed; names of the prelude may be redefined."""
 
@@ -150,7 +139,6 @@ class PrimitiveRedefined(Diagnostic):
     name: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class NumberedLayer(Diagnostic):
     """Parameters of the second use of `dense` are named `dense_2`.
 
@@ -165,7 +153,6 @@ class NumberedLayer(Diagnostic):
     suffix: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class Recursion(Diagnostic):
     """Definitions may call each other in any order, but never themselves.
 
@@ -181,7 +168,6 @@ class Recursion(Diagnostic):
     cycle: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class ConstantCycle(Diagnostic):
     """Constants may refer to each other in any order, but not in a circle."""
 
@@ -192,7 +178,6 @@ class ConstantCycle(Diagnostic):
     name: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class UnknownArgument(Diagnostic):
     """A named argument that the callee does not have."""
 
@@ -207,7 +192,6 @@ class UnknownArgument(Diagnostic):
     hint: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
 class TwiceGiven(Diagnostic):
     """An argument is given once, by position or by name."""
 
@@ -219,7 +203,6 @@ class TwiceGiven(Diagnostic):
     name: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class TooMany(Diagnostic):
     """More positional arguments than the callee has parameters.
 
@@ -234,7 +217,6 @@ class TooMany(Diagnostic):
     expected: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class Missing(Diagnostic):
     """An argument without a default value must be given."""
 
@@ -248,7 +230,6 @@ class Missing(Diagnostic):
     hint: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
 class WrongKind(Diagnostic):
     """A value or callable of another kind than the place needs.
 
@@ -266,7 +247,6 @@ class WrongKind(Diagnostic):
     hint: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
 class NotForCalls(Diagnostic):
     """Initialisers are called where a parameter is made.
 
@@ -282,7 +262,6 @@ class NotForCalls(Diagnostic):
     expected: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class ImpureFunction(Diagnostic):
     """An fn is pure, so that its value depends on its arguments only.
 
@@ -298,7 +277,6 @@ class ImpureFunction(Diagnostic):
     owner: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class MissingReturn(Diagnostic):
     """Every path through an fn, layer or init ends in exactly one `return`."""
 
@@ -310,7 +288,6 @@ class MissingReturn(Diagnostic):
     name: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class AfterReturn(Diagnostic):
     """Every path ends in exactly one `return`, which is its last statement."""
 
@@ -319,7 +296,6 @@ class AfterReturn(Diagnostic):
     label: ClassVar[str] = "it follows a `return`"
 
 
-@dataclass(frozen=True, kw_only=True)
 class Misplaced(Diagnostic):
     """Each kind of block has its own statements.
 
@@ -336,7 +312,6 @@ class Misplaced(Diagnostic):
     hint: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
 class NotSupported(Diagnostic):
     """The language has this, this version of the compiler has not."""
 
@@ -349,7 +324,6 @@ class NotSupported(Diagnostic):
     hint: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
 class TooDeep(Diagnostic):
     """Definitions that call definitions, hundreds of levels deep."""
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from netc.grammar.diagnostics import Diagnostic
 
 
-@dataclass(frozen=True, kw_only=True)
 class NoNet(Diagnostic):
     """A model file has one net. A file without one is a library."""
 
@@ -18,7 +16,6 @@ class NoNet(Diagnostic):
     help: ClassVar[str] = "add `net Name {{ … }}`"
 
 
-@dataclass(frozen=True, kw_only=True)
 class SeveralNets(Diagnostic):
     """A model file has one net and at most one train block."""
 
@@ -28,7 +25,6 @@ class SeveralNets(Diagnostic):
     help: ClassVar[str] = "move it to a file of its own"
 
 
-@dataclass(frozen=True, kw_only=True)
 class SeveralTrains(Diagnostic):
     """A model file has one net and at most one train block."""
 
@@ -38,7 +34,6 @@ class SeveralTrains(Diagnostic):
     help: ClassVar[str] = "merge the two"
 
 
-@dataclass(frozen=True, kw_only=True)
 class LossShape(Diagnostic):
     """`loss` takes a scalar for each sample.
 
@@ -53,7 +48,6 @@ class LossShape(Diagnostic):
     found: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class PenaltyShape(Diagnostic):
     """`penalty` takes an unbatched scalar."""
 
@@ -65,7 +59,6 @@ class PenaltyShape(Diagnostic):
     found: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class PenaltyBatched(Diagnostic):
     """`penalty` takes an unbatched scalar of parameters or of batch statistics."""
 
@@ -75,7 +68,6 @@ class PenaltyBatched(Diagnostic):
     help: ClassVar[str] = "write `loss` for a term of each sample, or take `batch_mean(…)`"
 
 
-@dataclass(frozen=True, kw_only=True)
 class MetricShape(Diagnostic):
     """`metric` takes a scalar, reported as a mean over the samples."""
 
@@ -87,7 +79,6 @@ class MetricShape(Diagnostic):
     found: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class ReservedMetric(Diagnostic):
     """`loss` and `objective` are reported for every net."""
 
@@ -99,7 +90,6 @@ class ReservedMetric(Diagnostic):
     name: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class AssertFailed(Diagnostic):
     """`assert` is checked at compile time."""
 
@@ -110,7 +100,6 @@ class AssertFailed(Diagnostic):
     actual: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class TotalEarly(Diagnostic):
     """`macs` and `memory` are of the whole net. Assertions and penalties see them."""
 
@@ -122,7 +111,6 @@ class TotalEarly(Diagnostic):
     name: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class AssignedInInference(Diagnostic):
     """States move on in training only. In inference `<-` does nothing."""
 
@@ -134,7 +122,6 @@ class AssignedInInference(Diagnostic):
     name: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class NotAState(Diagnostic):
     """`s <- e` needs `state s` in the same block. In an optimizer `w` can be assigned too."""
 
@@ -147,7 +134,6 @@ class NotAState(Diagnostic):
     hint: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
 class AssignedTwice(Diagnostic):
     """A state has at most one `<-` for each application."""
 
@@ -158,7 +144,6 @@ class AssignedTwice(Diagnostic):
     name: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class NextShape(Diagnostic):
     """`<-` keeps the shape."""
 
@@ -171,7 +156,6 @@ class NextShape(Diagnostic):
     expected: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class NextBatched(Diagnostic):
     """A state is not batched. Its next value is a statistic of the batch."""
 
@@ -183,7 +167,6 @@ class NextBatched(Diagnostic):
     name: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class GroupEmpty(Diagnostic):
     """Groups are shell patterns over the whole parameter name."""
 
@@ -196,7 +179,6 @@ class GroupEmpty(Diagnostic):
     known: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class GroupEarly(Diagnostic):
     """A group in a binding holds the parameters made so far. Penalties and assertions see all."""
 
@@ -209,7 +191,6 @@ class GroupEarly(Diagnostic):
     after: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class UnknownSetting(Diagnostic):
     """The train block has a fixed list of settings."""
 
@@ -222,7 +203,6 @@ class UnknownSetting(Diagnostic):
     hint: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
 class BadSetting(Diagnostic):
     """A setting of the train block with a value outside its range."""
 
@@ -237,7 +217,6 @@ class BadSetting(Diagnostic):
     hint: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
 class SetTwice(Diagnostic):
     """Each setting is given once."""
 
@@ -248,7 +227,6 @@ class SetTwice(Diagnostic):
     name: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class GroupedSetting(Diagnostic):
     """`optimizer("enc.*") = …` sets the optimizer of a group of parameters."""
 
@@ -259,7 +237,6 @@ class GroupedSetting(Diagnostic):
     name: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class NotAnOptimizer(Diagnostic):
     """`optimizer =` takes an optimizer of the prelude or of the file, with its arguments."""
 
@@ -272,7 +249,6 @@ class NotAnOptimizer(Diagnostic):
     hint: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
 class NoOptimizer(Diagnostic):
     """If optimizers are given for groups only, every parameter belongs to one or is frozen."""
 
@@ -284,7 +260,6 @@ class NoOptimizer(Diagnostic):
     name: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class NoUpdate(Diagnostic):
     """An optimizer says what the next value of the parameter `w` is."""
 
@@ -295,7 +270,6 @@ class NoUpdate(Diagnostic):
     name: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class ReservedArgument(Diagnostic):
     """`w`, `g`, `step`, `epoch`, `steps`, `epochs`, `batch_size` and `objective` are given."""
 
@@ -307,7 +281,6 @@ class ReservedArgument(Diagnostic):
     name: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class UnknownConstant(Diagnostic):
     """Definitions from outside replace the value of a `const` of the file."""
 
@@ -320,7 +293,6 @@ class UnknownConstant(Diagnostic):
     hint: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
 class NothingToTrain(Diagnostic):
     """An optimizer needs at least one parameter that is not frozen."""
 

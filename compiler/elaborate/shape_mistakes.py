@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from netc.grammar.diagnostics import Diagnostic
 
 
-@dataclass(frozen=True, kw_only=True)
 class PatternMismatch(Diagnostic):
     """A value does not fit the shape pattern in the header of what is called."""
 
@@ -24,7 +22,6 @@ class PatternMismatch(Diagnostic):
     hint: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
 class BroadcastMismatch(Diagnostic):
     """Broadcasting is NumPy's, on the shapes of one sample.
 
@@ -42,7 +39,6 @@ class BroadcastMismatch(Diagnostic):
     hint: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
 class ProductMismatch(Diagnostic):
     """The last axis of the left operand meets the second last (or only) axis of the right one."""
 
@@ -57,7 +53,6 @@ class ProductMismatch(Diagnostic):
     hint: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
 class RankMismatch(Diagnostic):
     """An operation that needs more axes than the value has."""
 
@@ -72,7 +67,6 @@ class RankMismatch(Diagnostic):
     hint: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
 class AxisRange(Diagnostic):
     """An `axis=` outside the axes of one sample."""
 
@@ -86,7 +80,6 @@ class AxisRange(Diagnostic):
     reason: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class IndexRange(Diagnostic):
     """An index or slice outside the axis."""
 
@@ -98,7 +91,6 @@ class IndexRange(Diagnostic):
     size: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class LabelRange(Diagnostic):
     """Labels 0 … K-1 pick from an axis of at least K places."""
 
@@ -112,7 +104,6 @@ class LabelRange(Diagnostic):
     end: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class TooManyIndices(Diagnostic):
     """More indices than axes."""
 
@@ -125,7 +116,6 @@ class TooManyIndices(Diagnostic):
     rank: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class ReshapeSize(Diagnostic):
     """Reshape keeps the number of elements."""
 
@@ -139,7 +129,6 @@ class ReshapeSize(Diagnostic):
     wanted: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class NotASize(Diagnostic):
     """A size is an integer-valued number of at least 1."""
 
@@ -153,7 +142,6 @@ class NotASize(Diagnostic):
     reason: str = "not a size"
 
 
-@dataclass(frozen=True, kw_only=True)
 class NotKnown(Diagnostic):
     """Sizes, axes, counts and conditions of `if` are compile-time values.
 
@@ -170,7 +158,6 @@ class NotKnown(Diagnostic):
     hint: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
 class BadArithmetic(Diagnostic):
     """Compile-time arithmetic that fails, such as a division by zero."""
 
@@ -182,7 +169,6 @@ class BadArithmetic(Diagnostic):
     reason: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class EmptyList(Diagnostic):
     """`[]` is the shape of a scalar, never a value."""
 
@@ -191,7 +177,6 @@ class EmptyList(Diagnostic):
     label: ClassVar[str] = "a tensor has at least one element"
 
 
-@dataclass(frozen=True, kw_only=True)
 class UnevenList(Diagnostic):
     """A list is a constant tensor or a stack of equal-shaped tensors."""
 
@@ -203,7 +188,6 @@ class UnevenList(Diagnostic):
     right: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class BadEinsum(Diagnostic):
     """The specification names the axes of each operand and of the result by letters.
 
@@ -221,7 +205,6 @@ class BadEinsum(Diagnostic):
     hint: str = 'the form is "ik,kj->ij": one letter for each axis of each operand'
 
 
-@dataclass(frozen=True, kw_only=True)
 class ShapeConflict(Diagnostic):
     """An instance has one set of parameters.
 
@@ -238,7 +221,6 @@ class ShapeConflict(Diagnostic):
     new: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class InitialShape(Diagnostic):
     """An initial value has the shape of its parameter or broadcasts to it."""
 
@@ -251,7 +233,6 @@ class InitialShape(Diagnostic):
     expected: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class InitialDepends(Diagnostic):
     """Initial values are made of constants and random draws."""
 
@@ -263,7 +244,6 @@ class InitialDepends(Diagnostic):
     what: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class NoFan(Diagnostic):
     """`fan_in` and `fan_out` need weights [inputs, outputs] or [filters, channels, height, width].
 
@@ -279,7 +259,6 @@ class NoFan(Diagnostic):
     shape: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class DrawShape(Diagnostic):
     """Inside a param or an init the shape of a draw is the parameter's. Elsewhere it is given."""
 
@@ -291,7 +270,6 @@ class DrawShape(Diagnostic):
     name: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class OpRefused(Diagnostic):
     """The operation's own type rule refuses the operands."""
 

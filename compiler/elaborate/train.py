@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from netc.compiler.elaborate.arguments import Given
 from netc.compiler.elaborate.blocks import condition
-from netc.compiler.elaborate.model import RunScalar, Settings
+from netc.compiler.elaborate.model import RunScalar
 from netc.compiler.elaborate.names import describe, find, hint
 from netc.compiler.elaborate.net_mistakes import (
     BadSetting,
@@ -27,6 +27,7 @@ from netc.compiler.elaborate.net_mistakes import (
 from netc.compiler.elaborate.optimizer import Rule, apply_rule, bind_rule
 from netc.compiler.elaborate.scope import Path, Poisoned, Scope
 from netc.compiler.elaborate.values import Closure, is_known, is_number, show
+from netc.compiler.program import Settings
 from netc.grammar import tree
 from netc.grammar.diagnostics import Failure, Related
 

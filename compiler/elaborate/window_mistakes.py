@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from netc.grammar.diagnostics import Diagnostic
 
 
-@dataclass(frozen=True, kw_only=True)
 class WindowTooLarge(Diagnostic):
     """A window stands somewhere on the padded axis; one that reaches further has no place.
 
@@ -25,7 +23,6 @@ class WindowTooLarge(Diagnostic):
     reason: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class OnlyPadding(Diagnostic):
     """Each window of a pool covers at least one element: padding is smaller than the window."""
 
@@ -40,7 +37,6 @@ class OnlyPadding(Diagnostic):
     length: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class WeightMismatch(Diagnostic):
     """Weights are [f, c / groups, …]: c channels of the image of `convolve`, f of its transpose."""
 
@@ -54,7 +50,6 @@ class WeightMismatch(Diagnostic):
     found: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class GroupMismatch(Diagnostic):
     """Groups share out the filters equally."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 from math import isnan, nan, prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from zlib import crc32
 
 import numpy as np
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from netc.compiler.ir.types import Precision
 
 Words = NDArray[np.uint64]
+
+_CHUNK: Final = 8192
+"""Random numbers drawn at a time: the words on the way to them stay in the cache."""
 
 
 def dtype(precision: Precision) -> type[np.float32] | type[np.float64]:
@@ -194,8 +197,14 @@ def uniform(element: Words, sample: Words, env: Environment, path: str) -> NDArr
     """The draws named `path` of a step, for each (sample, element)."""
     seed, step = env.seed & (1 << 64) - 1, env.step & (1 << 64) - 1
     key = (seed & 0xFFFFFFFF, crc32(path.encode()) ^ seed >> 32)
-    word = philox(element, sample, step & 0xFFFFFFFF, step >> 32, key)
-    return np.asarray(((word >> np.uint64(9)).astype(np.float64) + 0.5) / 2**23)
+    elements, samples = np.broadcast_arrays(element, sample)
+    numbers = np.empty(elements.shape)
+    for start in range(0, numbers.size, _CHUNK):
+        part = slice(start, start + _CHUNK)
+        here = elements.flat[part], samples.flat[part]
+        word = philox(*here, step & 0xFFFFFFFF, step >> 32, key)
+        numbers.flat[part] = ((word >> np.uint64(9)).astype(np.float64) + 0.5) / 2**23
+    return numbers
 
 
 def philox(

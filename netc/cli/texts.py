@@ -59,7 +59,7 @@ def doc(options: Namespace) -> int:
 
 def explain(options: Namespace) -> int:
     """Prints what an error code means."""
-    import_module("netc.compiler.driver")  # every kind of mistake declares itself on import
+    import_module("netc.compiler.stages")  # every kind of mistake declares itself on import
     if options.code is None:
         print("\n".join(sorted(KINDS)))
         return 0

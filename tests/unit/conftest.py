@@ -68,10 +68,9 @@ class FakeProgram:
             inference=InferenceSpec(("x",), ("y",), few=3),
         )
         self.settings = settings or default_settings()
-        source = SimpleNamespace(name="affine.net", text="net Affine { }\n")
-        self.model = SimpleNamespace(
-            settings=self.settings, source=source, imports=(), place="affine.net"
-        )
+        self.source = SimpleNamespace(name="affine.net", text="net Affine { }\n")
+        self.imports = ()
+        self.place = "affine.net"
         self.nanoseconds = 0  # of a call, as the compiler would estimate it
         self._alive = []
 
@@ -100,7 +99,7 @@ class FakeProgram:
             "forward": ("y",),
             "evaluate": ("gap",),
         }.get(name, ())
-        spec = FunctionSpec(name, f"f_{name}", inputs, outputs, 128, 64, self.nanoseconds)
+        spec = FunctionSpec(name, f"f_{name}", inputs, outputs, 128, 64)
 
         def run(address):
             self.calls.append(name)

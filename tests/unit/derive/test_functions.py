@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from netc.compiler.elaborate.model import Model, Named, Port, Settings, Stored, Update, Values
+from netc.compiler.elaborate.model import Model, Named, Port, Stored, Update, Values
 from netc.compiler.functions import function_graph, functions
 from netc.compiler.ir.interpret import interpret
 from netc.compiler.ir.op import Environment
@@ -16,6 +16,7 @@ from netc.compiler.ops.contract import contract
 from netc.compiler.ops.elementwise import add, mul, sub
 from netc.compiler.ops.reduce import broadcast, reduce_sum
 from netc.compiler.ops.source import constant, source
+from netc.compiler.program import Settings
 from netc.grammar.source import Source, Span
 
 TEXT = Source("hand.net", "")

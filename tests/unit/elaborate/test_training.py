@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from netc.compiler.elaborate.model import Settings
 from netc.compiler.ir.interpret import evaluate
 from netc.compiler.ir.op import Environment
+from netc.compiler.program import Settings
 from tests.prelude.harness import model
 
 NET = (

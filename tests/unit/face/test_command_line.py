@@ -26,7 +26,7 @@ def place(tmp_path, monkeypatch, samples, fake_program):
 
     def program_of(source, defines, precision, library):
         made.append(fake_program(precision=precision))
-        made[-1].model.source = source
+        made[-1].source = source
         return made[-1]
 
     monkeypatch.setattr(compiling, "program_of", program_of)
@@ -210,7 +210,7 @@ def test_predict_failing_leaves_the_old_file(place, capsys, monkeypatch):
 def test_tables_keep_their_labels_through_the_run(place, capsys, fake_program, monkeypatch):
     def program_of(source, defines, precision, library):
         program = fake_program(precision, target=PortSpec("t", (), "class", 2))
-        program.model.source = source
+        program.source = source
         return program
 
     monkeypatch.setattr(compiling, "program_of", program_of)

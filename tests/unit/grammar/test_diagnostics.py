@@ -15,6 +15,7 @@ from netc.grammar.diagnostics import (
     CompileError,
     Diagnostic,
     Related,
+    complete,
     explain,
     render,
 )
@@ -139,6 +140,7 @@ def dummy(annotation: str, span: Span) -> object:
 def test_every_kind_renders_and_is_explained(kind):
     source = Source("a.net", "const a = 1\n")
     span = place(source, "a", 2)
+    complete(kind)
     values = {f.name: dummy(str(f.type), span) for f in fields(kind) if f.name != "span"}
     report = render(kind(span=span, **values))
     assert report.startswith(f"error[{kind.slug}]: ")

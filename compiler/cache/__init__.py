@@ -1,0 +1,1 @@
+"""Compiled programs on disk; a cache speeds up and decides nothing."""
