@@ -99,7 +99,7 @@ class FakeProgram:
             "forward": ("y",),
             "evaluate": ("gap",),
         }.get(name, ())
-        spec = FunctionSpec(name, f"f_{name}", inputs, outputs, 128, 64)
+        spec = FunctionSpec(name, f"f_{name}", inputs, outputs, 128, 64, self.nanoseconds)
 
         def run(address):
             self.calls.append(name)
