@@ -58,6 +58,12 @@ def limits(registers: int) -> Limits:
     return Limits({2: 6, 1: 10}, 8, 14)
 
 
+FEW_RESULTS: Final = 2
+"""Up to so many vectors of sums over the batch are formed one by one, with samples in the lanes:
+turning the operand would take longer.
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Tile:
     """The form and the axes of the tile.
@@ -119,6 +125,8 @@ def choose_tile(node: Node, lanes: int) -> Tile:
     if len(owners) != 1 or not _whole_vectors(node, lanes):
         return Tile("loops")
     moving = owners[0]
+    if node.op.sum_batch and node.type.size <= FEW_RESULTS * lanes:
+        return Tile("loops")
     if node.op.sum_batch:
         return Tile("outer", moving, _largest(axes, 1 - moving), column)
     operand = node.args[moving]

@@ -12,7 +12,7 @@ from netc.compiler.ir.graph import Graph, Output, make
 from netc.compiler.ir.op import Environment
 from netc.compiler.ops.contract import Contract
 from netc.compiler.ops.source import source
-from netc.compiler.plan.tiles import choose_tile
+from netc.compiler.plan.tiles import FEW_RESULTS, choose_tile
 from tests.native import DTYPE, TARGETS, Native
 
 SIZES = (1, 2, 3, 5, 7, 8, 15, 16, 17, 31, 33, 64, 65, 100, 130)
@@ -69,7 +69,8 @@ def test_contraction_equals_einsum(form, spec, name, precision):
         node = make(Contract(spec, sum_batch=sum_batch), *args)
         space = "output" if node.type.batched else "parameter"
         native = Native(Graph("step", (Output(space, "y", node),)), name)
-        assert choose_tile(node, native.manifest.lanes).form == form
+        few = form == "outer" and node.type.size <= FEW_RESULTS * native.manifest.lanes
+        assert choose_tile(node, native.manifest.lanes).form == ("loops" if few else form)
         for batch in BATCHES:
             check(node, args, native, (space, "y"), batch)
 

@@ -162,19 +162,22 @@ class Walk:
                     self.ranges[name] = (0, (limit - 1) * step + apart * (self.lanes - 1))
                 case Rows(name, _):
                     self.ranges[name] = (0, self.batch - 1)
-                case LoadRows(_, buffer, rows, size, element):
-                    self.touch(buffer, Affine(0, ((rows, size),)) + element, 1, write=False)
-                case PackRows(buffer, rows, size, target, index):
-                    for element in (0, size - 1):
-                        place = Affine(element, ((rows, size),))
-                        self.touch(buffer, place, 1, write=False)
-                        self.touch(target, index + element * self.lanes, self.lanes, write=True)
+                case LoadRows() | PackRows():
+                    self.rows(statement)
                 case StoreRows(buffer, first, size, element, _):
                     end = min(self.bounds(first)[1] + self.lanes, self.batch)
                     self.ranges["row"] = (0, end - 1)
                     self.touch(buffer, Affine(0, (("row", size),)) + element, 1, write=True)
                 case StoreResult(buffer, number, _):
                     self.touch(buffer, Affine(number), 1, write=True)
+
+    def rows(self, statement: LoadRows | PackRows) -> None:
+        row = Affine(0, ((statement.rows, statement.size),))
+        if isinstance(statement, LoadRows):
+            self.touch(statement.buffer, row + statement.element, 1, write=False)
+            return
+        self.touch(statement.buffer, row, statement.size, write=False)
+        self.touch(statement.target, statement.index, statement.size * self.lanes, write=True)
 
 
 def check(plan: Plan, memory: Memory, launches: list[Launch], manifest: Manifest) -> None:
