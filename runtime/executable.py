@@ -12,6 +12,7 @@ from ctypes import CFUNCTYPE, addressof, c_int64, c_void_p
 from dataclasses import dataclass
 from math import isnan
 from threading import Lock
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -20,7 +21,7 @@ from netc.compiler.program import Job, Slot
 from netc.runtime.arrays import Array, address, element_type
 from netc.runtime.blocks import Arena, Values
 from netc.runtime.errors import UsageError, suggestion
-from netc.runtime.threads import WORK_EACH, bounded, team
+from netc.runtime.threads import AWAKE_SECONDS, WORK_EACH, WORTH_WAKING, bounded, team
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -168,6 +169,7 @@ class Executable:
         self._native = native
         self._team = team
         self._threads = bounded(threads)
+        self._soon = 0.0  # until then another call comes soon after the last one
         self._lanes = manifest.lanes
         self._arena = Arena()
         self.lock = Lock()
@@ -273,10 +275,19 @@ class Executable:
         block[_EPOCHS] = counters.epochs
         block[_DATA : _DATA + len(data)] = data
         if self._threads > 1 and call.spec.together:
-            threads = call.spec.nanoseconds(blocks) // WORK_EACH
-            if threads > 1 and self._together(call, min(threads, call.most)):
-                return
-        call.run(call.address)
+            self._shared(call, blocks)
+        else:
+            call.run(call.address)
+
+    def _shared(self, call: NativeCall, blocks: int) -> None:
+        """Runs a function on as many threads as pay."""
+        spec = call.spec
+        time = spec.nanoseconds(blocks)
+        threads = min(time // WORK_EACH, call.most)
+        wakes = time >= WORTH_WAKING or spec.name == "train" or perf_counter() < self._soon
+        if threads < 2 or not wakes or not self._together(call, threads):
+            call.run(call.address)
+        self._soon = perf_counter() + AWAKE_SECONDS
 
     def _together(self, call: NativeCall, threads: int) -> bool:
         """Runs a function on several threads; False, and nothing done, when that cannot be."""

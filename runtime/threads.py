@@ -27,8 +27,14 @@ if TYPE_CHECKING:
 MOST: Final = 64
 """Threads of a team, the caller's among them."""
 
-WORK_EACH: Final = 10_000
-"""Work, in nanoseconds of one thread, that is worth another thread."""
+WORK_EACH: Final = 25_000
+"""Work, in nanoseconds of one thread, that is worth another thread that is awake."""
+
+WORTH_WAKING: Final = 200_000
+"""Work that is worth waking the others, even if it comes alone."""
+
+AWAKE_SECONDS: Final = 1e-4
+"""How soon a call must follow the last one for less work: then the next will find them awake."""
 
 _ONE_ADDRESS: Final = CFUNCTYPE(None, c_void_p)
 _CPUS: Final = Path("/sys/devices/system/cpu")

@@ -11,11 +11,18 @@ import pytest
 
 from netc.compiler.driver import team_code
 from netc.compiler.program import FunctionSpec, Slot
+from netc.runtime import executable as executable_file
 from netc.runtime import threads as threads_file
 from netc.runtime.executable import Executable
-from netc.runtime.threads import MOST, WORK_EACH, bounded, cores, team
+from netc.runtime.threads import MOST, WORK_EACH, WORTH_WAKING, bounded, cores, team
 
 ROWS = 24  # three blocks of eight
+
+
+@pytest.fixture
+def one_is_enough(monkeypatch):
+    """A single call wakes the others."""
+    monkeypatch.setattr(executable_file, "WORTH_WAKING", 0)
 
 
 class Recording:
@@ -56,7 +63,7 @@ class Recording:
         (1000 * WORK_EACH, 0, 4),
     ],
 )
-def test_threads_by_work(program, work, per_block, expected):
+def test_threads_by_work(program, one_is_enough, work, per_block, expected):
     recording = Recording(program, work, per_block)
     blocks = recording.call()
     assert [b[Slot.THREAD] for b in blocks] == list(range(expected))
@@ -70,6 +77,17 @@ def test_threads_by_work(program, work, per_block, expected):
         block[Slot.THREAD] = 0
         assert block == blocks[0]
     assert blocks[0][Slot.DATA : Slot.DATA + 4] == [64, 128, 0, 0]
+
+
+def test_little_work_wakes_others_when_more_of_it_follows(program, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(executable_file, "perf_counter", lambda: now[0])
+    recording = Recording(program, work=2 * WORK_EACH)
+    for gap, expected in ((0.0, 1), (0.0, 2), (1e-5, 2), (1e-2, 1), (5e-5, 2), (1.0, 1)):
+        now[0] += gap
+        assert len(recording.call()) == expected
+    much = Recording(program, work=WORTH_WAKING)
+    assert len(much.call()) == 4
 
 
 def test_the_number_of_threads_may_change(program):
