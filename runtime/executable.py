@@ -21,7 +21,7 @@ from netc.compiler.program import Job, Slot
 from netc.runtime.arrays import Array, address, element_type
 from netc.runtime.blocks import Arena, Values
 from netc.runtime.errors import UsageError, suggestion
-from netc.runtime.threads import AWAKE_SECONDS, WORK_EACH, WORTH_WAKING, bounded, team
+from netc.runtime.threads import AWAKE_SECONDS, WORTH_WAKING, bounded, team, worth
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -282,9 +282,9 @@ class Executable:
     def _shared(self, call: NativeCall, blocks: int) -> None:
         """Runs a function on as many threads as pay."""
         spec = call.spec
-        time = spec.nanoseconds(blocks)
-        threads = min(time // WORK_EACH, call.most)
-        wakes = time >= WORTH_WAKING or spec.name == "train" or perf_counter() < self._soon
+        threads = min(worth(spec, blocks), call.most)
+        wakes = spec.nanoseconds(blocks) >= WORTH_WAKING or spec.name == "train"
+        wakes = wakes or perf_counter() < self._soon
         if threads < 2 or not wakes or not self._together(call, threads):
             call.run(call.address)
         self._soon = perf_counter() + AWAKE_SECONDS

@@ -22,13 +22,22 @@ from netc.runtime.blocks import aligned_bytes
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from netc.compiler.program import FunctionSpec
+
     pass
 
 MOST: Final = 64
 """Threads of a team, the caller's among them."""
 
-WORK_EACH: Final = 25_000
-"""Work, in nanoseconds of one thread, that is worth another thread that is awake."""
+WORK_EACH: Final = 40_000
+"""Work on blocks of samples, in nanoseconds of one thread, that is worth a thread that is awake."""
+
+MOVED: Final = 4
+"""How many times the work on what all samples share that on the samples must be at least.
+
+Weights that one thread has changed come to the others from its cache, which takes longer than to
+change them.
+"""
 
 WORTH_WAKING: Final = 200_000
 """Work that is worth waking the others, even if it comes alone."""
@@ -56,6 +65,12 @@ def cores() -> int:
 def bounded(threads: int) -> int:
     """As many threads as a team may have here: one where its workers cannot run."""
     return min(threads, MOST) if os.name == "posix" else 1
+
+
+def worth(spec: FunctionSpec, blocks: int) -> int:
+    """How many threads a call with so many blocks of samples pays for; 0 and 1 are the same."""
+    time = spec.work_per_block * blocks
+    return min(time // WORK_EACH, blocks) if time >= MOVED * spec.work else 1
 
 
 @cache

@@ -14,9 +14,10 @@ from netc.compiler.program import FunctionSpec, Slot
 from netc.runtime import executable as executable_file
 from netc.runtime import threads as threads_file
 from netc.runtime.executable import Executable
-from netc.runtime.threads import MOST, WORK_EACH, WORTH_WAKING, bounded, cores, team
+from netc.runtime.threads import MOST, MOVED, WORK_EACH, WORTH_WAKING, bounded, cores, team
 
 ROWS = 24  # three blocks of eight
+MUCH = 100 * WORK_EACH
 
 
 @pytest.fixture
@@ -46,7 +47,7 @@ class Recording:
         with self.guard:
             self.seen.append((threading.current_thread().name, block))
 
-    def call(self, rows=ROWS):
+    def call(self, rows=4 * 8):
         self.seen.clear()
         self.executable.run("step", rows, [64, 128, 0, 0])
         return sorted((b.tolist() for _, b in self.seen), key=lambda b: b[Slot.THREAD])
@@ -56,16 +57,18 @@ class Recording:
     ("work", "per_block", "expected"),
     [
         (0, 0, 1),
-        (2 * WORK_EACH - 1, 0, 1),
-        (2 * WORK_EACH, 0, 2),
+        (0, 2 * WORK_EACH // 3, 1),
+        (0, 2 * WORK_EACH // 3 + 1, 2),
         (0, WORK_EACH, 3),
-        (3 * WORK_EACH, WORK_EACH, 4),
-        (1000 * WORK_EACH, 0, 4),
+        (0, 1000 * WORK_EACH, 3),  # no more than blocks
+        (3 * WORK_EACH // MOVED, WORK_EACH, 3),
+        (3 * WORK_EACH // MOVED + 1, WORK_EACH, 1),
+        (1000 * WORK_EACH, 0, 1),
     ],
 )
 def test_threads_by_work(program, one_is_enough, work, per_block, expected):
     recording = Recording(program, work, per_block)
-    blocks = recording.call()
+    blocks = recording.call(ROWS)
     assert [b[Slot.THREAD] for b in blocks] == list(range(expected))
     assert {b[Slot.THREADS] for b in blocks} == {expected}
     names = {name for name, _ in recording.seen}
@@ -82,24 +85,24 @@ def test_threads_by_work(program, one_is_enough, work, per_block, expected):
 def test_little_work_wakes_others_when_more_of_it_follows(program, monkeypatch):
     now = [100.0]
     monkeypatch.setattr(executable_file, "perf_counter", lambda: now[0])
-    recording = Recording(program, work=2 * WORK_EACH)
+    recording = Recording(program, work_per_block=WORK_EACH // 2)
     for gap, expected in ((0.0, 1), (0.0, 2), (1e-5, 2), (1e-2, 1), (5e-5, 2), (1.0, 1)):
         now[0] += gap
         assert len(recording.call()) == expected
-    much = Recording(program, work=WORTH_WAKING)
+    much = Recording(program, work_per_block=WORTH_WAKING)
     assert len(much.call()) == 4
 
 
 def test_the_number_of_threads_may_change(program):
-    recording = Recording(program, work=100 * WORK_EACH)
+    recording = Recording(program, work_per_block=MUCH)
     for count in (2, 1, 7, 3):
         recording.executable.threads = count
-        assert len(recording.call()) == count
+        assert len(recording.call(rows=7 * 8)) == count
         assert recording.executable.threads == count
 
 
 def test_one_thread_while_the_team_is_busy(program):
-    recording = Recording(program, work=100 * WORK_EACH)
+    recording = Recording(program, work_per_block=MUCH)
     with team(team_code)._lock:
         (block,) = recording.call()
     assert block[Slot.THREADS] == 1
@@ -107,11 +110,11 @@ def test_one_thread_while_the_team_is_busy(program):
 
 
 def test_a_function_that_threads_cannot_share(program):
-    assert len(Recording(program, 100 * WORK_EACH, together=False).call()) == 1
+    assert len(Recording(program, 0, MUCH, together=False).call()) == 1
 
 
 def test_without_a_team_there_is_one_thread(program):
-    recording = Recording(program, work=100 * WORK_EACH)
+    recording = Recording(program, work_per_block=MUCH)
     executable = Executable(program.manifest, recording.native, program.initial(0), 0, threads=4)
     executable.run("step", ROWS, [64, 128, 0, 0])
     assert len(recording.seen) == 1
