@@ -35,13 +35,14 @@ PLOTS: Final = PAGE.parent / "performance"
 SHARES: Final = (1, 0.4, 0.4)
 """Seconds for inference of one sample and of a batch, to those for training steps."""
 
+SLOW: Final = ("torch-compile", "sklearn")
 SWEEP_SECONDS: Final = 0.3
 """Of each kind, at each point of the sweep."""
 
 
 def main() -> None:
     options = _options()
-    console = Console(width=max(Console().width, 140))
+    console = Console(width=max(Console().width, 160))
     results = _read(options.read) if options.read else _measured(options, console)
     for table in tables.tables(results):
         console.print(table.rich())
@@ -131,9 +132,9 @@ def _calls(options: argparse.Namespace) -> dict[str, float]:
 def _sweep(
     options: argparse.Namespace, names: Sequence[str], threads: Sequence[int], console: Console
 ) -> list[running.NetResult]:
-    """Every net at every batch size, without the peers that compile for minutes."""
+    """Every net at every batch size, without the peers that are slow to start or to run."""
     found = []
-    quick = [name for name in names if name != "torch-compile"]
+    quick = [name for name in names if name not in SLOW]
     seconds = (SWEEP_SECONDS, 0, SWEEP_SECONDS)
     for count in threads:
         with fleet(quick, count) as workers:

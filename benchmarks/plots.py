@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import matplotlib as mpl
 from matplotlib import pyplot as plt
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from benchmarks import targets
 from benchmarks.server import FIT
@@ -45,6 +45,13 @@ def draw(results: Results, folder: Path) -> None:
             _save(_growth(results.compile), folder / "growth.svg")
 
 
+def _plain(axis: Any) -> None:
+    """A logarithmic axis with numbers at 1, 2 and 5 of every decade."""
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter(PLAIN)
+    axis.set_minor_formatter(NullFormatter())
+
+
 def _save(figure: Any, path: Path) -> None:
     figure.savefig(path, bbox_inches="tight", metadata={"Date": None})
     plt.close(figure)
@@ -61,19 +68,19 @@ def _bars(results: Results) -> Any:
         shift = (number - (len(threads) - 1) / 2) * width
         places = [n + shift for n in range(len(names))]
         label = "1 thread" if count == 1 else f"{count} threads"
-        heights = [ratio(of[n].step, FIT) or 0 for n in names]
-        left.bar(places, heights, width * 0.92, label=label, color=COLOURS[number])
+        heights = [(ratio(of[n].step, FIT) or 1) - 1 for n in names]
+        left.bar(places, heights, width * 0.92, bottom=1, label=label, color=COLOURS[number])
         wanted = targets.TRAINING.get(count, {})
         marks = [(p, wanted[n]) for p, n in zip(places, names, strict=True) if n in wanted]
         left.scatter(*zip(*marks, strict=True), marker="_", s=220 * width, color="black", zorder=3)
         if count == 1:
-            heights = [ratio(of[n].infer_one) or 0 for n in names]
-            right.bar(range(len(names)), heights, 0.6, color=COLOURS[0])
+            heights = [(ratio(of[n].infer_one) or 1) - 1 for n in names]
+            right.bar(range(len(names)), heights, 0.6, bottom=1, color=COLOURS[0])
             marks = [(n, targets.INFERENCE[name]) for n, name in enumerate(names)]
             right.scatter(*zip(*marks, strict=True), marker="_", s=220, color="black", zorder=3)
     for axes, title in ((left, "training step in fit"), (right, "one sample, 1 thread")):
         axes.set_yscale("log")
-        axes.yaxis.set_major_formatter(PLAIN)
+        _plain(axes.yaxis)
         axes.axhline(1, color="black", linewidth=0.8)
         axes.set_xticks(range(len(names)), names, rotation=30, ha="right")
         axes.set_title(title, loc="left", fontsize=10)
@@ -104,7 +111,7 @@ def _sweep(results: Sequence[NetResult]) -> Any:
         axes.set_xscale("log", base=2)
         axes.set_yscale("log")
         axes.xaxis.set_major_formatter(PLAIN)
-        axes.yaxis.set_major_formatter(PLAIN)
+        _plain(axes.yaxis)
         axes.axhline(1, color="black", linewidth=0.8)
         axes.set_title(title, loc="left", fontsize=10)
         axes.set_xlabel("batch")
@@ -133,8 +140,8 @@ def _growth(found: Mapping[str, Mapping[str, float]]) -> Any:
                   color="black" if stage == "total" else COLOURS[number])  # fmt: skip
     axes.set_xscale("log")
     axes.set_yscale("log")
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_formatter(PLAIN)
+    _plain(axes.xaxis)
+    _plain(axes.yaxis)
     axes.set_xlabel("equal layers")
     axes.set_ylabel("seconds to the end of the first step")
     axes.legend(frameon=False, fontsize=8)

@@ -34,7 +34,10 @@ SETTLING: Final = 0.004
 """Seconds between samples of several threads: those of the last one stop waiting actively."""
 
 
-BEYOND_SECONDS: Final = 0.3
+BEYOND_SECONDS: Final = 0.6
+QUICK: Final = 0.3
+FEW_ROUNDS: Final = 3
+"""Samples of each way at least, where there are no more than `QUICK` seconds."""
 
 
 class DisagreementError(Exception):
@@ -80,7 +83,10 @@ def check(net: Net, batch: int, workers: Mapping[str, Worker]) -> None:
 def measure(
     net: Net, batch: int, threads: int, workers: Mapping[str, Worker], seconds: Sequence[float]
 ) -> NetResult:
-    """Times netc and the peers: steps, inference of one sample and of a batch, each for a while."""
+    """Times netc and the peers: steps, inference of one sample and of a batch.
+
+    Each goes on for so many seconds; what gets 0 is left out.
+    """
     ways = _built(net, batch, workers, 1, "f32", exact=False)
     trained = [n for n in ways if "step" in WAYS[n].kinds]
     inferred = [n for n in ways if "infer" in WAYS[n].kinds]
@@ -134,12 +140,15 @@ def _interleaved(
     One thread is timed by processor time, several by the wall clock.
     """
     command = {"kind": kind, "batch": batch}
+    if not seconds:
+        return {}
     for name, worker in ways.items():
         worker.ask("sample", way=name, **command)  # prepares it
     samples: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
     order, random = list(ways), Random(0)
+    least = LEAST_ROUNDS if seconds > QUICK else FEW_ROUNDS
     end = perf_counter() + seconds
-    while perf_counter() < end or any(len(s) < LEAST_ROUNDS for s in samples.values()):
+    while perf_counter() < end or any(len(s) < least for s in samples.values()):
         random.shuffle(order)
         for name in order:
             sleep(SETTLING if threads > 1 else 0)

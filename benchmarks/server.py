@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 OWN: Final = "netc"
 FIT: Final = "netc fit"
 NATIVE: Final = "netc native"
-FIT_SECONDS: Final = 0.03
-"""A sample of `fit` is longer: each call starts a thread."""
+FIT_SECONDS: Final = 0.15
+"""A sample of `fit` is longer: each call checks all the data first."""
 
 
 class Server:
