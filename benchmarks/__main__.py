@@ -36,8 +36,10 @@ SHARES: Final = (1, 0.4, 0.4)
 """Seconds for inference of one sample and of a batch, to those for training steps."""
 
 SLOW: Final = ("torch-compile", "sklearn")
-SWEEP_SECONDS: Final = 0.3
-"""Of each kind, at each point of the sweep."""
+"""Slow to start, or to run: not in the sweep."""
+
+SWEEP_SECONDS: Final = (0.3, 0, 0.3)
+"""Of training steps, of one sample and of a batch, at each point of the sweep."""
 
 
 def main() -> None:
@@ -84,8 +86,8 @@ def _measured(options: argparse.Namespace, console: Console) -> Results:
     one = ceiling(options.seconds / 4)
     peak = {str(n): one * n for n in threads}
     console.print(f"peak of multiply-adds on one core: {one / 1e9:.0f} GFLOP/s")
-    found = _nets(options, names, threads, console)
-    sweep = _sweep(options, names, threads, console) if options.sweep else []
+    parts = [_nets(options, names, count, console) for count in threads]
+    found, sweep = ([one for part in parts for one in part[n]] for n in (0, 1))
     chosen = [NETS[name] for name in _words(options.nets)]
     return Results(
         machine=machine(),
@@ -109,42 +111,27 @@ def _epochs(
 
 
 def _nets(
-    options: argparse.Namespace, names: Sequence[str], threads: Sequence[int], console: Console
-) -> list[running.NetResult]:
-    """Every net at its own batch, after the check that all agree."""
-    found = []
+    options: argparse.Namespace, names: Sequence[str], threads: int, console: Console
+) -> tuple[list[running.NetResult], list[running.NetResult]]:
+    """Every net at its own batch, after the check that all agree; then at all batch sizes."""
+    found, sweep = [], []
     seconds = [share * options.seconds for share in SHARES]
-    for count in threads:
-        with fleet(names, count) as workers:
-            for net in (NETS[name] for name in _words(options.nets)):
-                console.print(f"{net.name}, threads: {count}", style="dim")
-                running.check(net, net.batch, workers)
-                found.append(running.measure(net, net.batch, count, workers, seconds))
-    return found
+    sizes = [int(size) for size in _words(options.batches)] if options.sweep else []
+    with fleet(names, threads) as workers:
+        for net in (NETS[name] for name in _words(options.nets)):
+            console.print(f"{net.name}, threads: {threads}", style="dim")
+            running.check(net, net.batch, workers)
+            found.append(running.measure(net, net.batch, threads, workers, seconds))
+            sweep += [
+                running.measure(net, size, threads, workers, SWEEP_SECONDS, SLOW) for size in sizes
+            ]
+    return found, sweep
 
 
 def _calls(options: argparse.Namespace) -> dict[str, float]:
     """What a call from Python takes beyond the native function."""
     with fleet((), 1) as workers:
         return {name: running.beyond(NETS[name], workers) for name in _words(options.nets)}
-
-
-def _sweep(
-    options: argparse.Namespace, names: Sequence[str], threads: Sequence[int], console: Console
-) -> list[running.NetResult]:
-    """Every net at every batch size, without the peers that are slow to start or to run."""
-    found = []
-    quick = [name for name in names if name not in SLOW]
-    seconds = (SWEEP_SECONDS, 0, SWEEP_SECONDS)
-    for count in threads:
-        with fleet(quick, count) as workers:
-            for net in (NETS[name] for name in _words(options.nets)):
-                console.print(f"{net.name} by batch, threads: {count}", style="dim")
-                found += [
-                    running.measure(net, int(batch), count, workers, seconds)
-                    for batch in _words(options.batches)
-                ]
-    return found
 
 
 def _compiled(options: argparse.Namespace) -> dict[str, compiling.Seconds]:

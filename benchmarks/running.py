@@ -17,7 +17,7 @@ from benchmarks.peers import WAYS
 from benchmarks.server import FIT, NATIVE, OWN
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from benchmarks.fleet import Worker
     from benchmarks.nets import Net
@@ -81,13 +81,19 @@ def check(net: Net, batch: int, workers: Mapping[str, Worker]) -> None:
 
 
 def measure(
-    net: Net, batch: int, threads: int, workers: Mapping[str, Worker], seconds: Sequence[float]
+    net: Net,
+    batch: int,
+    threads: int,
+    workers: Mapping[str, Worker],
+    seconds: Sequence[float],
+    without: Collection[str] = (),
 ) -> NetResult:
     """Times netc and the peers: steps, inference of one sample and of a batch.
 
-    Each goes on for so many seconds; what gets 0 is left out.
+    Each goes on for so many seconds; what gets 0 is left out, and so are the peers `without`.
     """
-    ways = _built(net, batch, workers, 1, "f32", exact=False)
+    built = _built(net, batch, workers, 1, "f32", exact=False)
+    ways = {name: worker for name, worker in built.items() if name not in without}
     trained = [n for n in ways if "step" in WAYS[n].kinds]
     inferred = [n for n in ways if "infer" in WAYS[n].kinds]
     places = {**dict.fromkeys((OWN, FIT), workers[OWN]), **ways}

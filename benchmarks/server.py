@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 OWN: Final = "netc"
 FIT: Final = "netc fit"
+LIBRARIES: Final = ("numpy", "lark", "llvmlite.binding")
+"""What netc is built on."""
+
 NATIVE: Final = "netc native"
 FIT_SECONDS: Final = 0.15
 """A sample of `fit` is longer: each call checks all the data first."""
@@ -115,12 +118,13 @@ class Server:
             material = dict(file)
         x, y = material["x"], material["y"]
         if name == OWN:
-            from benchmarks.peers.own import Own  # noqa: PLC0415 - it is timed
 
-            def own() -> Own:
+            def own() -> peers.Peer:
+                from benchmarks.peers.own import Own  # noqa: PLC0415 - it is timed
+
                 return Own(net, precision, self._threads, drawing=True, disturbed=False)
 
-            return process.first(own, ("netc.compiler.driver", "netc.compiling"), x, y)
+            return process.first(own, LIBRARIES, x, y)
         order = peers.Order(net, tuple(net.pieces(*_values(material))), precision, self._threads)
         module = f"benchmarks.peers.{peers.WAYS[name].framework}"
         return process.first(lambda: peers.make(name, order), (module,), x, y)
