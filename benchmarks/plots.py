@@ -144,6 +144,6 @@ def _growth(found: Mapping[str, Mapping[str, float]]) -> Any:
     _plain(axes.yaxis)
     axes.set_xlabel("equal layers")
     axes.set_ylabel("seconds to the end of the first step")
-    axes.legend(frameon=False, fontsize=8)
+    axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
     figure.tight_layout()
     return figure
