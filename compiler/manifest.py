@@ -26,11 +26,12 @@ from netc.compiler.program import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from netc.compiler.elaborate.model import Model, Port
     from netc.compiler.ir.op import Op
     from netc.compiler.ir.types import Precision
+    from netc.compiler.plan.phases import Phase
     from netc.compiler.plan.plan import Memory
     from netc.compiler.plan.work import Work
 
@@ -72,8 +73,10 @@ def manifest(model: Model, lanes: int) -> Manifest:
     )
 
 
-def function_spec(name: FunctionName, graph: Graph, memory: Memory, work: Work) -> FunctionSpec:
-    """What one native function takes and needs."""
+def function_spec(
+    name: FunctionName, graph: Graph, memory: Memory, work: Work, phases: Sequence[Phase] = ()
+) -> FunctionSpec:
+    """What one native function takes and needs; without phases it is for one thread."""
     sources = [n.op for n in graph.nodes() if isinstance(n.op, Source)]
     inputs = [op.name for op in sources if op.space == "input"]
     outputs = tuple(o.name for o in graph.outputs if o.space == "output")
@@ -88,6 +91,7 @@ def function_spec(name: FunctionName, graph: Graph, memory: Memory, work: Work) 
         work.fixed,
         work.per_block,
         counted=counted,
+        together=any(phase.kind != "single" for phase in phases),
     )
 
 

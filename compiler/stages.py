@@ -79,7 +79,9 @@ class Stages:
 
     def spec(self, name: FunctionName, lanes: int) -> FunctionSpec:
         """What the native function takes and needs."""
-        return function_spec(name, self.graph, self.memory, work(self.simplified, lanes))
+        cost = work(self.simplified, lanes)
+        phases = () if name == "train" else self.plan.phases
+        return function_spec(name, self.graph, self.memory, cost, phases)
 
 
 def checked(
@@ -120,7 +122,7 @@ def stages_of(
         where = layout(memory, manifest)
         kernels = distinct(launches)
     with timings.of("emit"):
-        text = emit_module(name, launches, kernels, where, manifest, target)
+        text = emit_module(name, launches, plan.phases, kernels, where, manifest, target)
     return Stages(graph, simplified, plan, memory, launches, kernels, text)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import math
 from collections.abc import Mapping, Sequence
+from threading import Thread
 
 import numpy as np
 
@@ -23,7 +24,7 @@ from netc.compiler.passes.expand import expand
 from netc.compiler.passes.one_sample import of_one_sample
 from netc.compiler.plan.build import build_plan
 from netc.compiler.plan.memory import place
-from netc.compiler.program import FunctionName, Manifest, PortSpec, Slot
+from netc.compiler.program import BARRIER_LINE, FunctionName, Manifest, PortSpec, Slot
 
 DTYPE = {"f32": np.float32, "f64": np.float64}
 BLOCKS: tuple[tuple[Space, str, Slot], ...] = (
@@ -90,12 +91,15 @@ class Native:
         where = layout(self.memory, self.manifest)
         kernels = distinct(self.launches)
         self.name: FunctionName = "infer_one" if of_one_sample(graph) else "step"
-        self.llvm = emit_module(self.name, self.launches, kernels, where, self.manifest, chosen)
+        self.llvm = emit_module(
+            self.name, self.launches, self.plan.phases, kernels, where, self.manifest, chosen
+        )
         self.library = jit.load(jit.compile_object(self.llvm, chosen))
 
-    def __call__(self, env: Environment) -> dict[tuple[Space, str], Array]:
-        """What `interpret(graph, env)` returns, computed by native code."""
-        return _call(self.library.address(f"netc_{self.name}"), self.manifest, self.memory, env)
+    def __call__(self, env: Environment, threads: int = 1) -> dict[tuple[Space, str], Array]:
+        """What `interpret(graph, env)` returns, computed by native code, by so many threads."""
+        address = self.library.address(f"netc_{self.name}")
+        return _call(address, self.manifest, self.memory, env, threads)
 
     def interpreted(self, env: Environment, parts: int = 1) -> dict[tuple[Space, str], Array]:
         """The same by the interpreter of kernels, in an arena with the plan's offsets.
@@ -105,7 +109,7 @@ class Native:
         return _interpreted(self, env, parts)
 
 
-def _call(address, manifest, memory, env):
+def _call(address, manifest, memory, env, threads):
     dtype = DTYPE[manifest.precision]
     call = np.zeros(Slot.DATA + 64, np.int64)
     keep = []
@@ -134,11 +138,27 @@ def _call(address, manifest, memory, env):
     outputs = [np.full((env.batch, *p.shape), np.nan, dtype) for p in manifest.outputs]
     for i, array in enumerate((*data, *outputs)):
         call[Slot.DATA + i] = array.ctypes.data
-    ctypes.CFUNCTYPE(None, ctypes.c_void_p)(address)(call.ctypes.data)
+    _run(ctypes.CFUNCTYPE(None, ctypes.c_void_p)(address), call, threads)
     found = {("output", p.name): a for p, a in zip(manifest.outputs, outputs, strict=True)}
     found |= {("result", n): results[i] for i, n in enumerate(manifest.results)}
     del arena
     return found | {k: v.copy() for k, v in views.items()}
+
+
+def _run(function, call, threads):
+    """One call, or one on each of several threads that share a barrier."""
+    words = np.zeros(BARRIER_LINE * (threads + 1), np.uint8)
+    call[Slot.BARRIER] = words.ctypes.data + -words.ctypes.data % BARRIER_LINE
+    call[Slot.THREADS] = threads
+    calls = [call.copy() for _ in range(threads)]
+    for number, own in enumerate(calls):
+        own[Slot.THREAD] = number
+    workers = [Thread(target=function, args=(own.ctypes.data,)) for own in calls[1:]]
+    for worker in workers:
+        worker.start()
+    function(calls[0].ctypes.data)
+    for worker in workers:
+        worker.join()
 
 
 def _interpreted(native, env, parts):

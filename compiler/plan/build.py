@@ -13,6 +13,7 @@ from netc.compiler.ops.source import Source
 from netc.compiler.passes.one_sample import of_one_sample
 from netc.compiler.plan.epilogue import assign_epilogues
 from netc.compiler.plan.fuse import accesses, choose_stored, in_memory, is_scalar_source
+from netc.compiler.plan.phases import phases
 from netc.compiler.plan.plan import Buffer, Plan, Region, Store, Unit
 from netc.compiler.plan.schedule import schedule
 from netc.compiler.plan.storage import storage
@@ -49,7 +50,9 @@ def build_plan(graph: Graph, lanes: int) -> Plan:
     units = _packs(nodes, where)
     for unit in schedule(stores, epilogues, contractions, where):
         units += _with_panel(unit, lanes)
-    return Plan(graph, lanes, (*units, *_leaving(graph)), where)
+    units += _leaving(graph)
+    found = phases(units, where, lanes, alone=of_one_sample(graph))
+    return Plan(graph, lanes, tuple(u for phase in found for u in phase.units), where, found)
 
 
 def _own_results(graph: Graph, one_sample: bool) -> Graph:

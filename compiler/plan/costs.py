@@ -44,6 +44,18 @@ STORE_ALWAYS: Final = 400
 KERNEL_STORES: Final = 32
 """Bounds the code of one kernel: LLVM takes more than linear time for a long function."""
 
+SHARED_WORK: Final = 3000
+"""Nanoseconds of work of a phase, or of one kernel in it, that are worth meeting for."""
+
+USUAL_BLOCKS: Final = 8
+"""Blocks of samples for which the work of phases is estimated."""
+
+CHUNK_BYTES: Final = 1 << 20
+"""Half of the second-level cache: what the kernels of a phase touch for one chunk of blocks."""
+
+LEAST_CHUNK: Final = 4
+"""Blocks at once that fill the widest tiles of a product."""
+
 STORE_DEPTH: Final = 100
 """Bounds the nesting of one expression: a sum of a thousand terms is written without recursion."""
 

@@ -13,6 +13,7 @@ from netc.compiler.plan.fuse import view_base
 from netc.compiler.plan.plan import Memory
 
 if TYPE_CHECKING:
+    from netc.compiler.plan.phases import Phase
     from netc.compiler.plan.plan import Buffer, Plan, Unit
 
 ALIGNMENT: Final = 64
@@ -31,13 +32,30 @@ def touched(plan: Plan, unit: Unit) -> set[Buffer]:
 
 
 def lifetimes(plan: Plan) -> dict[Buffer, tuple[int, int]]:
-    """First and last kernel that touch each arena buffer."""
+    """First and last moment at which each arena buffer is touched."""
     spans: dict[Buffer, tuple[int, int]] = {}
-    for i, unit in enumerate(plan.units):
-        for buffer in touched(plan, unit):
-            if buffer.region in ("batch", "fixed"):
-                spans[buffer] = (spans.get(buffer, (i, i))[0], i)
+    for i, units in enumerate(_moments(plan)):
+        for unit in units:
+            for buffer in touched(plan, unit):
+                if buffer.region in ("batch", "fixed"):
+                    spans[buffer] = (spans.get(buffer, (i, i))[0], i)
     return spans
+
+
+def _moments(plan: Plan) -> list[tuple[Unit, ...]]:
+    """Kernels that may run at the same time: between two barriers, unless one thread does all."""
+    between: list[list[Phase]] = []
+    for phase in plan.phases:
+        if phase.barrier or not between:
+            between.append([])
+        between[-1].append(phase)
+    moments: list[tuple[Unit, ...]] = []
+    for together in between:
+        if {phase.kind for phase in together} == {"single"}:
+            moments += [(unit,) for phase in together for unit in phase.units]
+        else:
+            moments.append(tuple(unit for phase in together for unit in phase.units))
+    return moments
 
 
 def place(plan: Plan, element_bytes: int) -> Memory:

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from netc.compiler.ir.graph import Graph, Node, Output, Space
+    from netc.compiler.plan.phases import Phase
 
 Region: TypeAlias = "Literal['batch', 'fixed'] | Space"
 """Where a buffer lies: in the arena (`batch`: sized by blocks of samples), in a persistent block,
@@ -65,12 +66,16 @@ class Unit:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Kernels in order. `where` maps every stored node (sources included) to its buffer."""
+    """Kernels in order. `where` maps every stored node (sources included) to its buffer.
+
+    `phases` are the same kernels in the same order.
+    """
 
     graph: Graph
     lanes: int
     units: tuple[Unit, ...]
     where: Mapping[Node, Buffer]
+    phases: tuple[Phase, ...]
 
 
 @dataclass(frozen=True, slots=True)

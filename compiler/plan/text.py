@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import count
 from typing import TYPE_CHECKING
 
 from netc.compiler.plan.tiles import choose_tile
@@ -10,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from netc.compiler.ir.graph import Node
+    from netc.compiler.plan.phases import Phase
     from netc.compiler.plan.plan import Buffer, Memory, Plan, Unit
 
 
@@ -19,12 +21,25 @@ def show_plan(plan: Plan, memory: Memory, numbers: Mapping[Node, str]) -> str:
         f"plan {plan.graph.name}: {len(plan.units)} kernels, vectors of {plan.lanes},"
         f" arena {memory.fixed} + {memory.per_block} bytes for each {plan.lanes} samples"
     ]
-    for i, unit in enumerate(plan.units):
-        lines.append(f"{i:3} {_head(unit, plan, numbers)}")
-        for store in unit.stores:
-            place = _place(store.buffer, memory)
-            lines.append(f"      {numbers[store.node]} : {store.node.type} -> {place}")
+    number = count()
+    for phase in plan.phases:
+        lines.append(_phase(phase))
+        for unit in phase.units:
+            lines.append(f"{next(number):3} {_head(unit, plan, numbers)}")
+            for store in unit.stores:
+                place = _place(store.buffer, memory)
+                lines.append(f"      {numbers[store.node]} : {store.node.type} -> {place}")
     return "\n".join(lines)
+
+
+def _phase(phase: Phase) -> str:
+    """Who does the kernels that follow, and whether the threads meet before."""
+    who = {
+        "blocks": f"each thread its blocks, {phase.chunk} at a time",
+        "parts": "each thread its part of the results",
+        "single": "the first thread",
+    }
+    return f"{'barrier, ' if phase.barrier else ''}{who[phase.kind]}:"
 
 
 def _head(unit: Unit, plan: Plan, numbers: Mapping[Node, str]) -> str:

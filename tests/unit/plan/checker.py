@@ -189,8 +189,10 @@ def check(plan: Plan, memory: Memory, launches: list[Launch], manifest: Manifest
             _check_bounds(walk, batch, plan.lanes, manifest)
             _check_in_place(plan, walk)
         _check_stored_before_read(walks)
-        _check_arena(walks, memory, batch, plan.lanes, manifest)
+        moments = _moments(plan)
+        _check_arena(walks, moments, memory, batch, plan.lanes, manifest)
         _check_old_values(plan, walks)
+        _check_phases(plan, walks, moments)
 
 
 def _check_identity(plan: Plan, launches: list[Launch]) -> None:
@@ -239,13 +241,61 @@ def _check_stored_before_read(walks: list[Walk]) -> None:
                 raise PlanError(f"{kind} reads {access.buffer} before it is stored")
 
 
+def _kinds(plan: Plan) -> list[str]:
+    """The kind of the phase of each kernel."""
+    return [phase.kind for phase in plan.phases for _ in phase.units]
+
+
+def _moments(plan: Plan) -> list[int]:
+    """For each kernel when it runs: kernels that different threads may run at once share a number.
+
+    Without a barrier between them, that are all but those of one thread.
+    """
+    between: list[list[str]] = []
+    for phase in plan.phases:
+        if phase.barrier or not between:
+            between.append([])
+        between[-1] += [phase.kind] * len(phase.units)
+    moments: list[int] = []
+    for kinds in between:
+        start = moments[-1] + 1 if moments else 0
+        alone = all(kind == "single" for kind in kinds)
+        moments += [start + i * alone for i in range(len(kinds))]
+    return moments
+
+
+def _check_phases(plan: Plan, walks: list[Walk], moments: list[int]) -> None:
+    """What runs at once does not meet, except thread by thread: in one block, or in the first."""
+    kinds = _kinds(plan)
+    if len(kinds) != len(walks):
+        raise PlanError("phases and kernels differ")
+    for i, walk in enumerate(walks):
+        if kinds[i] == "blocks" and not walk.launch.unit.per_block:
+            raise PlanError(f"{walk.launch.unit.kind} cannot do a range of blocks")
+        written = {a.buffer for a in walk.accesses if a.write}
+        touched = {a.buffer for a in walk.accesses}
+        for j in (j for j in range(i) if moments[j] == moments[i]):
+            other = walks[j]
+            others = {a.buffer for a in other.accesses if a.write}
+            meeting = (written & {a.buffer for a in other.accesses}) | (touched & others)
+            if kinds[i] == kinds[j] == "blocks":
+                meeting = {b for b in meeting if b.region != "batch"}
+            if meeting and not kinds[i] == kinds[j] == "single":
+                raise PlanError(f"{meeting} without a barrier between")
+
+
 def _check_arena(
-    walks: list[Walk], memory: Memory, batch: int, lanes: int, manifest: Manifest
+    walks: list[Walk],
+    moments: list[int],
+    memory: Memory,
+    batch: int,
+    lanes: int,
+    manifest: Manifest,
 ) -> None:
     """Places are aligned, inside their part of the arena or block, and apart while in use."""
     width, blocks = ELEMENT_BYTES[manifest.precision], -(-batch // lanes)
     alive: dict[Buffer, tuple[int, int]] = {}
-    for i, walk in enumerate(walks):
+    for i, walk in zip(moments, walks, strict=True):
         for access in walk.accesses:
             alive[access.buffer] = (alive.get(access.buffer, (i, i))[0], i)
     places: list[tuple[Buffer, int, int]] = []
