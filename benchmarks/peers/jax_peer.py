@@ -1,6 +1,7 @@
 """JAX as one writes it: a jitted step that owns its state, with SGD or Adam in jax.numpy.
 
-Adam is that of Kingma and Ba 2015, algorithm 1.
+Images are [n, h, w, c] and weights of convolutions [h, w, in, out], its faster way. Adam is that of
+Kingma and Ba 2015, algorithm 1.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from benchmarks.nets import LEARNING_RATE
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from benchmarks.nets import Array, Part
+    from benchmarks.nets import Array, Part, Piece
     from benchmarks.peers import Order
 
 TYPES: Final = {"f32": np.float32, "f64": np.float64}
@@ -28,6 +29,7 @@ ACTIVATIONS: Final = {
     "sigmoid": jax.nn.sigmoid,
     "selu": jax.nn.selu,
 }
+IMAGES: Final = ("NHWC", "HWIO", "NHWC")
 BETAS: Final = (0.9, 0.999)
 EPSILON: Final = {"Adam": 1e-8, "batch_norm": 1e-5}
 MOMENTUM: Final = 0.9
@@ -40,7 +42,7 @@ class Jax:
         jax.config.update("jax_enable_x64", order.precision == "f64")
         self._type = TYPES[order.precision]
         parts = tuple(piece.part for piece in order.pieces)
-        values = [tuple(map(self._array, piece.values)) for piece in order.pieces]
+        values = [self._values(piece) for piece in order.pieces]
         states = [tuple(map(self._array, piece.states)) for piece in order.pieces]
         moments = [jax.tree.map(jnp.zeros_like, values) for _ in BETAS]
         self._training = (values, states, moments, jnp.zeros((), jnp.int32))
@@ -48,11 +50,20 @@ class Jax:
         self._step = jax.jit(partial(_step, parts, update), donate_argnums=0)
         self._forward = jax.jit(partial(_infer, parts))
 
+    def _values(self, piece: Piece) -> tuple[Any, ...]:
+        weights, *others = piece.values or (None,)
+        if weights is None:
+            return ()
+        if piece.part.kind == "conv":
+            weights = weights.transpose(2, 3, 1, 0)
+        return tuple(map(self._array, (weights, *others)))
+
     def _array(self, value: Array) -> Any:
         return jnp.array(value, self._type)
 
     def arrays(self, x: Array, y: Array) -> tuple[Any, Any]:
-        return self._array(x), jnp.array(y, jnp.int32)
+        images = x.transpose(0, 2, 3, 1) if x.ndim == 4 else x
+        return self._array(images), jnp.array(y, jnp.int32)
 
     def step(self, x: Any, y: Any) -> Any:
         self._training, loss = self._step(self._training, x, y)
@@ -119,8 +130,8 @@ def _applied(part: Part, own: Any, state: Any, x: Any, key: Any) -> Any:
             return x @ own[0] + own[1], state
         case "conv":
             padding = [(size, size)] * 2
-            y = lax.conv_general_dilated(x, own[0], (1, 1), padding)
-            return y + own[1][:, None, None], state
+            y = lax.conv_general_dilated(x, own[0], (1, 1), padding, dimension_numbers=IMAGES)
+            return y + own[1], state
         case "batch_norm":
             return _normalised(own, state, x, training=key is not None)
         case "max_pool":
@@ -128,7 +139,7 @@ def _applied(part: Part, own: Any, state: Any, x: Any, key: Any) -> Any:
         case "avg_pool":
             return _pooled(x, size, lax.add, 0.0) / size**2, state
         case "flatten":
-            return x.reshape(len(x), -1), state
+            return x.transpose(0, 3, 1, 2).reshape(len(x), -1), state
         case "dropout" if key is None or not part.number:
             return x, state
         case "dropout":
@@ -139,15 +150,15 @@ def _applied(part: Part, own: Any, state: Any, x: Any, key: Any) -> Any:
 
 
 def _pooled(x: Any, size: int, operation: Any, start: float) -> Any:
-    window = (1, 1, size, size)
+    window = (1, size, size, 1)
     return lax.reduce_window(x, x.dtype.type(start), operation, window, window, "VALID")
 
 
 def _normalised(own: Any, state: Any, x: Any, *, training: bool) -> Any:
     """Batch normalisation; the running variance is the biased one."""
-    mean, variance = (x.mean((0, 2, 3)), x.var((0, 2, 3))) if training else state
+    mean, variance = (x.mean((0, 1, 2)), x.var((0, 1, 2))) if training else state
     scale = own[0] * lax.rsqrt(variance + EPSILON["batch_norm"])
-    y = (x - mean[:, None, None]) * scale[:, None, None] + own[1][:, None, None]
+    y = (x - mean) * scale + own[1]
     if not training:
         return y, state
     now = (mean, variance)

@@ -31,7 +31,7 @@ def profile(options: Namespace) -> int:
     found = measured(
         program,
         options.function,
-        options.batch or options_of(program.model.settings).batch,
+        options.batch or options_of(program.settings).batch,
         threads=options.threads or 1,
         seconds=options.seconds,
     )
