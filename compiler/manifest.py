@@ -74,9 +74,9 @@ def manifest(model: Model, lanes: int) -> Manifest:
 
 
 def function_spec(
-    name: FunctionName, graph: Graph, memory: Memory, work: Work, phases: Sequence[Phase] = ()
+    name: FunctionName, graph: Graph, memory: Memory, work: Work, phases: Sequence[Phase]
 ) -> FunctionSpec:
-    """What one native function takes and needs; without phases it is for one thread."""
+    """What one native function takes and needs."""
     sources = [n.op for n in graph.nodes() if isinstance(n.op, Source)]
     inputs = [op.name for op in sources if op.space == "input"]
     outputs = tuple(o.name for o in graph.outputs if o.space == "output")

@@ -80,8 +80,7 @@ class Stages:
     def spec(self, name: FunctionName, lanes: int) -> FunctionSpec:
         """What the native function takes and needs."""
         cost = work(self.simplified, lanes)
-        phases = () if name == "train" else self.plan.phases
-        return function_spec(name, self.graph, self.memory, cost, phases)
+        return function_spec(name, self.graph, self.memory, cost, self.plan.phases)
 
 
 def checked(
