@@ -23,8 +23,15 @@ from netc.compiler.plan import tiles
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-ROWS: Final = 4
-"""Rows of a tile where they divide: more than five need more vectors than registers hold."""
+ROWS: Final = 8
+"""Most rows of a tile."""
+
+VECTOR_COST: Final = 1.5
+BROADCAST_COST: Final = 0.6
+"""Multiply-adds in the time of a load, measured: vectors come from the second cache."""
+
+SIZE_COST: Final = 0.06
+"""What a second size of tiles must save: it is as much code again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +59,11 @@ def _write_tracks(product_: Product, chosen: Sequence[Track]) -> None:
     rows = 1 if row is None else sizes[row]
     letters = {c: sizes[c] for c in product_.axes.free if c != row}
     with outer_results(writer, outer) as places, writer.named_loops(letters) as free:
-        for start, height, times in ranges(_row_split(rows)):
+        split, width = _shape(rows, last, product_.limits)
+        for start, height, times in ranges(split):
             with writer.loop(times, hint="f") as tile:
                 at = free if row is None else {**free, row: tile * height + start}
-                for piece in pieces(last, _width(last, height, product_.limits)):
+                for piece in pieces(last, width):
                     with writer.loop(piece.times, hint="p") as across:
                         corner = across * piece.size + piece.first
                         tile_of = _Tile(product_, outer, last, places, at, height, piece, corner)
@@ -143,18 +151,33 @@ def _valid(track: Track, first: int, size: int) -> frozenset[tuple[int, int]]:
     return frozenset((p, j) for p, j in pairs if track.valid(first + p, j))
 
 
-def _width(track: Track, rows: int, limits: tiles.Limits) -> int:
-    """Places of a tile: its accumulators and the vectors under all their taps fit together."""
-    for size in range(max(limits.shared // rows, 1), 1, -1):
-        under = {track.inside.at(Affine(p), Affine(j)).constant
-                 for p in range(size) for j in range(track.terms)}  # fmt: skip
-        if size * rows + len(under) <= limits.all:
-            return size
-    return 1
+def _shape(rows: int, track: Track, limits: tiles.Limits) -> tuple[list[tuple[int, int]], int]:
+    """The rows as tiles, and the most places of a tile: the least time to multiply and to load.
+
+    The accumulators and the vectors under all their taps fit in the registers.
+    """
+
+    def cost(rows_of_all: list[tuple[int, int]], most: int) -> float:
+        widths = tiles.split(track.results, most)
+        total = sum(
+            down * across * (high * (wide + BROADCAST_COST) * track.terms + VECTOR_COST * vectors)
+            for wide, across in widths
+            for vectors in [_vectors(track, wide)]
+            for high, down in rows_of_all
+        )
+        return total * (1 + SIZE_COST * (len(rows_of_all) - 1 + (len(widths) - 1) / 2))
+
+    shapes = [
+        (tiles.split(rows, high), wide)
+        for wide in range(1, min(track.results, limits.places) + 1)
+        for high in range(1, min(rows, ROWS) + 1)
+        if wide == 1 or high * wide + _vectors(track, wide) <= limits.all
+        if high * wide <= limits.places
+    ]
+    return min(shapes, key=lambda shape: cost(*shape))
 
 
-def _row_split(rows: int) -> list[tuple[int, int]]:
-    """Tiles of rows: four where it divides, else as equal as they come."""
-    if rows % ROWS == 0:
-        return [(ROWS, rows // ROWS)]
-    return tiles.split(rows, ROWS + 1, 3)
+def _vectors(track: Track, size: int) -> int:
+    """Elements under the taps of so many neighbouring places."""
+    ends = product(range(size), range(track.terms))
+    return len({track.inside.per_t * p + track.inside.per_j * j for p, j in ends})

@@ -58,11 +58,13 @@ def summed_terms(
         opened.append(loop)
         return loop.index
 
-    for letter in product.axes.summed:
-        summed.letters[letter] = open_(product.axes.sizes[letter])
+    valid = []
     for n, (track, t) in enumerate(zip(chosen, places, strict=True)):
         start, terms = chunk if chunk is not None and n == 0 else (Affine(), track.terms)
-        first, extent = _valid_terms(writer, track, t, start, terms)
+        valid.append(_valid_terms(writer, track, t, start, terms))
+    for letter in product.axes.summed:
+        summed.letters[letter] = open_(product.axes.sizes[letter])
+    for track, t, (first, extent) in zip(chosen, places, valid, strict=True):
         summed.letters |= track.letters(t, open_(extent) + first)
     yield summed
     for loop in reversed(opened):

@@ -34,12 +34,14 @@ if TYPE_CHECKING:
 class Limits:
     """What a tile may hold such that its accumulators stay in registers.
 
-    `rows` are those for 4, 2 and 1 vectors; `shared` the accumulators of a window's tile, whose
-    operands stay in registers as well, and `all` counts them together.
+    `rows` are those for 4, 2 and 1 vectors. The operands of a window's tile stay in registers as
+    well: `shared` are its accumulators; form places has up to `places` of them, and `all` counts
+    them together with the vectors they need.
     """
 
     rows: dict[int, int]
     shared: int
+    places: int
     all: int
 
     @property
@@ -54,8 +56,8 @@ ENOUGH_ACCUMULATORS: Final = 22
 def limits(registers: int) -> Limits:
     """24 accumulators of 32 registers, 12 of 16: what measured fastest."""
     if registers >= 32:
-        return Limits({4: 6, 3: 8, 2: 12, 1: 14}, 20, 30)
-    return Limits({2: 6, 1: 10}, 8, 14)
+        return Limits({4: 6, 3: 8, 2: 12, 1: 14}, 20, 24, 31)
+    return Limits({2: 6, 1: 10}, 8, 8, 14)
 
 
 FEW_RESULTS: Final = 2

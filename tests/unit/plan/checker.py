@@ -7,6 +7,7 @@ arithmetic on their indices, liveness from the accesses, old and new values from
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import product
 
 import numpy as np
 
@@ -127,9 +128,8 @@ class Walk:
                     writes = isinstance(statement, Store)
                     self.touch(statement.buffer, statement.index + first, width, write=writes)
                 case AddSums(buffer, indices, _):
-                    for index in indices:
-                        self.touch(buffer, index, 1, write=False)
-                        self.touch(buffer, index, 1, write=True)
+                    for index, write in product(indices, (False, True)):
+                        self.touch(buffer, index, 1, write=write)
                 case For(variable, extent, inner, _):
                     rounds = self.count(extent)[1]
                     if rounds > 0:
