@@ -57,7 +57,7 @@ def limits(registers: int) -> Limits:
     """24 accumulators of 32 registers, 12 of 16: what measured fastest."""
     if registers >= 32:
         return Limits({4: 6, 3: 8, 2: 12, 1: 14}, 20, 24, 31)
-    return Limits({2: 6, 1: 10}, 8, 8, 14)
+    return Limits({2: 6, 1: 10}, 8, 12, 16)
 
 
 FEW_RESULTS: Final = 2
