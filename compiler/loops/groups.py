@@ -9,14 +9,10 @@ index only, a nest when what it reads there lies under the same outer index.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from netc.compiler.loops.windows import same_windows, written_taps
-from netc.compiler.ops.gather import Gather, Scatter
-from netc.compiler.ops.movement import Concat, Pad, Reshape, Slice, Transpose
-from netc.compiler.ops.reduce import Broadcast, Lift, Reduce
-from netc.compiler.ops.scalar import Elementwise
-from netc.compiler.ops.unfold import Fold, Unfold
+from netc.compiler.loops.windows import same_windows
+from netc.compiler.plan.indices import gathers, in_parts, read_axes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,9 +21,6 @@ if TYPE_CHECKING:
     from netc.compiler.plan.plan import Buffer, Store
 
 Shape = tuple[int, ...]
-
-GATHERED: Final = ("sum", "max", "min", "prod")
-"""Reductions that may share their loops with others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,24 +79,6 @@ def _alone(store: Store) -> Nest:
     return Nest((), (Part(node.type.shape, (store,)),))
 
 
-def in_parts(node: Node) -> bool:
-    """Whether an op writes its result in loops of its own shape."""
-    if isinstance(node.op, Fold):
-        return not node.op.tiling
-    return isinstance(node.op, Pad | Concat | Gather | Scatter)
-
-
-def gathers(node: Node) -> bool:
-    """Whether a node is a reduction of trailing axes that may share its loops."""
-    op = node.op
-    return (
-        isinstance(op, Reduce)
-        and op.kind in GATHERED
-        and op.axes == tuple(range(node.type.rank, node.args[0].type.rank))
-        and written_taps(node) is None
-    )
-
-
 def _joined(nest: Nest, store: Store, where: Mapping[Node, Buffer]) -> Nest | None:
     """The nest with the store in its last part or in a new one; None where it does not fit."""
     node, last = store.node, nest.parts[-1]
@@ -123,54 +98,3 @@ def _joined(nest: Nest, store: Store, where: Mapping[Node, Buffer]) -> Nest | No
     if beside and all(axes >= len(outer) for axes in read.values()):
         return Nest(outer, (*nest.parts, Part(shape[len(outer) :], (store,))))
     return None
-
-
-# -- indices ---------------------------------------------------------------------------------------
-
-
-def read_axes(store: Store, where: Mapping[Node, Buffer]) -> dict[Node, int]:
-    """For each stored node that is read: how many of its leading indices are the store's own."""
-    node = store.node
-    home = where.get(node) is store.buffer
-    found: dict[Node, int] = {}
-    seen: set[tuple[Node, int]] = set()
-    stack = [(a, _under(node, node.type.rank)) for a in node.args] if home else []
-    if home and gathers(node):
-        stack = [(node.args[0], node.args[0].type.rank)]
-    elif not home:
-        stack = [(node, node.type.rank)]
-    while stack:
-        at = stack.pop()
-        if at in seen:
-            continue
-        seen.add(at)
-        current, axes = at
-        if current in where:
-            found[current] = min(found.get(current, axes), axes)
-            continue
-        stack.extend((a, _under(current, axes)) for a in current.args)
-    return found
-
-
-def _under(node: Node, axes: int) -> int:
-    """How many leading indices of the operands are those of the node, of `axes` that are known."""
-    match node.op:
-        case Elementwise() | Lift():
-            return axes
-        case Broadcast(axes=kept):
-            same = [i for i, axis in enumerate(kept) if i != axis]
-            return min(axes, len(kept), *same)
-        case Transpose(permutation=order):
-            moved = [i for i, axis in enumerate(order) if i != axis]
-            return min([axes, *moved])
-        case Slice(starts=starts):
-            return min([axes, *(i for i, start in enumerate(starts) if start)])
-        case Unfold(windows=windows) | Fold(windows=windows):
-            return min(axes, windows[0][0])
-        case Reduce(axes=gone):
-            return min(axes, gone[0])
-        case Reshape():
-            pairs = zip(node.type.shape, node.args[0].type.shape, strict=False)
-            moved = [i for i, (a, b) in enumerate(pairs) if a != b]
-            return min([axes, node.type.rank, node.args[0].type.rank, *moved])
-    return 0

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from netc.compiler.loops.border import write_copy, write_pack, write_results, write_unpack
+from netc.compiler.loops.channels import write_channels
 from netc.compiler.loops.contract import write_contract, write_transposed
 from netc.compiler.loops.nests import write_nests
 from netc.compiler.loops.signature import Signature, signature
@@ -71,6 +72,8 @@ def _launch(plan: Plan, unit: Unit, registers: int, results: Sequence[str]) -> L
             write_pack(writer, store, Buffer(store.buffer.name, "input", 0))
         case "nests":
             write_nests(writer, unit.stores)
+        case "channels":
+            write_channels(writer, unit.stores)
         case "contract":
             assert unit.contraction is not None
             write_contract(writer, unit.contraction, unit.stores, registers, unit.panel)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from netc.compiler.loops.along_rows import along_rows, write_merged
 from netc.compiler.loops.gather import write_gather, write_scatter
-from netc.compiler.loops.groups import Nest, Part, gathers, group_batched, in_parts
+from netc.compiler.loops.groups import Nest, Part, group_batched
 from netc.compiler.loops.loops import Affine, Count, Mask, Operand
 from netc.compiler.loops.sweeps import IDENTITY, sweep, tile_of
 from netc.compiler.loops.windows import COMBINE, reduced, write_fold, written_taps
@@ -21,6 +21,7 @@ from netc.compiler.ops.reduce import BatchReduce, Broadcast, Reduce
 from netc.compiler.ops.scalar import Elementwise
 from netc.compiler.ops.source import Constant, Random, Source
 from netc.compiler.ops.unfold import Fold
+from netc.compiler.plan.indices import gathers, in_parts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Mapping, Sequence

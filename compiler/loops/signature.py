@@ -24,7 +24,7 @@ class Signature:
 
 def signature(plan: Plan, unit: Unit) -> Signature | None:
     """The signature of a unit of computing; None for those at the border of a function."""
-    if unit.kind not in ("nests", "contract", "panel"):
+    if unit.kind not in ("nests", "channels", "contract", "panel"):
         return None
     buffers: dict[Buffer, int] = {}
     numbers: dict[Node, int] = {}

@@ -11,11 +11,11 @@ from itertools import product
 from math import inf, lcm, prod
 from typing import TYPE_CHECKING, Final
 
-from netc.compiler.loops.groups import gathers
 from netc.compiler.loops.windows import COMBINE
 from netc.compiler.ops.scalar import Elementwise
 from netc.compiler.ops.unfold import Fold
 from netc.compiler.plan.costs import FEW_TAPS, own_cost
+from netc.compiler.plan.indices import gathers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

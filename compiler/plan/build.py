@@ -11,6 +11,7 @@ from netc.compiler.ops.elementwise import StopGradient
 from netc.compiler.ops.reduce import Lift
 from netc.compiler.ops.source import Source
 from netc.compiler.passes.one_sample import of_one_sample
+from netc.compiler.plan.channels import by_channels
 from netc.compiler.plan.epilogue import assign_epilogues
 from netc.compiler.plan.fuse import accesses, choose_stored, in_memory, is_scalar_source
 from netc.compiler.plan.phases import phases
@@ -48,7 +49,7 @@ def build_plan(graph: Graph, lanes: int) -> Plan:
         del where[node]
     contractions = [n for n in nodes if isinstance(n.op, Contract)]
     units = _packs(nodes, where)
-    for unit in schedule(stores, epilogues, contractions, where):
+    for unit in by_channels(schedule(stores, epilogues, contractions, where), where):
         units += _with_panel(unit, lanes)
     units += _leaving(graph)
     found = phases(units, where, lanes, alone=of_one_sample(graph))

@@ -29,6 +29,12 @@ READ: Final = 8
 STORE_WHEN_SHARED: Final = 4
 """A value without a batch that several use is stored if it takes so many instructions or more."""
 
+CHANNEL_PLACES: Final = 16
+"""Elements of a channel from which on channels are normalised one by one: shorter loops cost."""
+
+FEWEST_CHANNELS: Final = 4
+"""So many channels can be shared out among threads."""
+
 FEW_TAPS: Final = 9
 """So many taps are written one after the other: a loop costs as much as what it would do."""
 

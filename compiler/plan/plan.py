@@ -45,12 +45,13 @@ class Unit:
 
     pack: caller's rows → blocks. nests: stores, one loop nest after the other, under one loop over
     blocks when batched. contract: a contraction with elementwise stores as epilogue. panel: the
-    operand of a contraction, transposed for it.
+    operand of a contraction, transposed for it. channels: stores, all of one channel (an index of
+    the first axis) before those of the next, with loops over all blocks inside.
     copy: a deferred in-place result. unpack: blocks → caller's rows. results: numbers for the
     caller.
     """
 
-    kind: Literal["pack", "nests", "contract", "panel", "copy", "unpack", "results"]
+    kind: Literal["pack", "nests", "contract", "channels", "panel", "copy", "unpack", "results"]
     stores: tuple[Store, ...] = ()
     contraction: Node | None = None
     panel: Buffer | None = None
@@ -61,7 +62,9 @@ class Unit:
     def per_block(self) -> bool:
         """Whether it writes a value for each sample: then it can do any range of blocks."""
         nodes = [s.node for s in self.stores[:1]] + [o.node for o in self.outputs[:1]]
-        return self.kind == "panel" or (self.kind != "copy" and nodes[0].type.batched)
+        if self.kind in ("copy", "channels"):
+            return False
+        return self.kind == "panel" or nodes[0].type.batched
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,16 @@ train { optimizer = adam() }
 }
 train { optimizer = momentum() }
 """,
+    "channels": """net Channels {
+  input x: [2, 6, 6]
+  target t: [2]
+  output y = x
+    |> conv(5, kernel=3, padding=1) |> batch_norm |> relu |> max_pool(2)
+    |> conv(4, kernel=1) |> batch_norm |> flatten |> dense(2)
+  loss mean_squared_error(y, t)
+}
+train { optimizer = adam() }
+""",
     "normalised": """net Normalised {
   input x: [5]
   target t: [2]

@@ -11,7 +11,7 @@ from netc.compiler.derive.reverse import gradients
 from netc.compiler.ir.graph import Graph, Node, Output, make
 from netc.compiler.ir.interpret import interpret
 from netc.compiler.ir.op import Environment
-from netc.compiler.loops.groups import group_batched, read_axes
+from netc.compiler.loops.groups import group_batched
 from netc.compiler.loops.loops import For, Load, Quotient, Store
 from netc.compiler.ops.elementwise import Tanh, add, exp, mul, sub
 from netc.compiler.ops.movement import reshape, slice_, transpose
@@ -21,6 +21,7 @@ from netc.compiler.ops.unfold import Fold, unfold
 from netc.compiler.ops.window import Window
 from netc.compiler.passes.pipeline import run
 from netc.compiler.plan.build import build_plan
+from netc.compiler.plan.indices import read_axes
 from tests.native import DTYPE, TARGETS, Native, assert_native_equals
 from tests.unit.plan.checker import check
 
