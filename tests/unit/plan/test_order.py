@@ -5,7 +5,8 @@ from __future__ import annotations
 from netc.compiler.driver import compile_text
 from netc.compiler.ir.graph import toposort
 from netc.compiler.ops.contract import Contract
-from netc.compiler.plan.memory import lifetimes
+from netc.compiler.plan.memory import touched
+from netc.compiler.plan.plan import Buffer
 from netc.grammar.source import Source
 
 NET = """net Deep {{
@@ -28,7 +29,12 @@ def plan_of(layers: str):
 
 def images(plan, weight: str) -> int:
     """How many values of an image's size are alive where a weight's gradient is formed."""
-    spans = [s for b, s in lifetimes(plan).items() if b.region == "batch" and b.elements >= 4 * 64]
+    moments: dict[Buffer, list[int]] = {}
+    for i, unit in enumerate(plan.units):
+        for buffer in touched(plan, unit):
+            if buffer.region == "batch" and buffer.elements >= 4 * 64:
+                moments.setdefault(buffer, []).append(i)
+    spans = [(min(found), max(found)) for found in moments.values()]
     (made,) = (s.node for u in plan.units for s in u.stores if s.buffer.name == weight)
     inside = set(toposort([made]))
     products = {n: i for i, u in enumerate(plan.units) if (n := u.contraction) in inside}
