@@ -64,7 +64,18 @@ net Line {
 train { optimizer = sgd(lr=1e-2); batch = 33 }
 """
 
-NETS = {"mlp": MLP, "lenet": LENET, "norms": NORMS, "regression": REGRESSION}
+LINEAR = """
+net Linear {
+  input x: [19]
+  target t: [1]
+  y = x |> dense(5, bias=false)
+  output y
+  loss sum((y - t)^2)
+}
+train { optimizer = sgd(lr=1e-2) }
+"""
+
+NETS = {"mlp": MLP, "lenet": LENET, "norms": NORMS, "regression": REGRESSION, "linear": LINEAR}
 THREADS = (1, 2, 3, 4)
 
 
@@ -242,3 +253,12 @@ def test_two_models_at_once_share_one_team():
         alone = compiled(name, 1)
         alone.fit(x, t, epochs=8, progress=False)
         assert values(alone) == values(model)
+
+
+def test_denormals_are_flushed_on_every_thread():
+    """A worker that kept them would write products that are not zero."""
+    model = compiled("linear", 4)
+    x, _ = samples(model, 200)
+    model.params["y.dense.W"][...] = 1e-20
+    assert np.all(model.forward(np.full_like(x, 1e-10)) > 0)
+    assert not model.forward(np.full_like(x, 1e-20)).any()
