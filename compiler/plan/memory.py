@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
+
 from netc.compiler.plan.fuse import view_base
 from netc.compiler.plan.plan import Memory
 
@@ -61,27 +63,36 @@ def _moments(plan: Plan) -> list[tuple[Unit, ...]]:
 def place(plan: Plan, element_bytes: int) -> Memory:
     """Offsets for all arena buffers: the largest first, each at the lowest place that is free."""
     spans = lifetimes(plan)
-    offsets: dict[Buffer, int] = {}
     sizes = {b: _aligned(b.elements * element_bytes) for b in spans}
-    totals = {"batch": 0, "fixed": 0}
-    names = sorted(spans, key=lambda b: (-sizes[b], spans[b], b.name))
-    for buffer in names:
-        first, last = spans[buffer]
-        busy = sorted(
-            (offsets[other], offsets[other] + sizes[other])
-            for other in offsets
-            if other.region == buffer.region
-            and spans[other][0] <= last
-            and first <= spans[other][1]
-        )
-        offset = 0
-        for start, end in busy:
-            if offset + sizes[buffer] <= start:
-                break
-            offset = max(offset, end)
-        offsets[buffer] = offset
-        totals[buffer.region] = max(totals[buffer.region], offset + sizes[buffer])
-    return Memory(offsets, totals["fixed"], totals["batch"])
+    spaces = {"batch": _Space(), "fixed": _Space()}
+    offsets = {
+        buffer: spaces[buffer.region].take(sizes[buffer], *spans[buffer])
+        for buffer in sorted(spans, key=lambda b: (-sizes[b], spans[b], b.name))
+    }
+    return Memory(offsets, spaces["fixed"].total, spaces["batch"].total)
+
+
+class _Space:
+    """Places taken in one space, in rows by their start: start, end, first and last kernel.
+
+    Deep nets have thousands of buffers and almost all of them are alive together: hence NumPy.
+    """
+
+    def __init__(self) -> None:
+        self._taken = np.empty((0, 4), np.int64)
+        self.total = 0
+
+    def take(self, size: int, first: int, last: int) -> int:
+        """The lowest offset that is free from one kernel to another; it is taken from now on."""
+        _, _, firsts, lasts = self._taken.T
+        busy = self._taken[(firsts <= last) & (lasts >= first)]
+        reached = np.maximum.accumulate(np.append(0, busy[:, 1]))  # below each, and above all
+        fits = reached[:-1] + size <= busy[:, 0]
+        offset = int(reached[fits.argmax() if fits.any() else -1])
+        row = np.searchsorted(self._taken[:, 0], offset)
+        self._taken = np.insert(self._taken, row, (offset, offset + size, first, last), axis=0)
+        self.total = max(self.total, offset + size)
+        return offset
 
 
 def _aligned(size: int) -> int:
