@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import groupby, islice
 from typing import TYPE_CHECKING, Final
 
 from netc.compiler.backend.barrier import barrier
@@ -15,7 +16,7 @@ from netc.compiler.backend.builder import Builder, Value, define
 from netc.compiler.program import Slot
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from netc.compiler.backend.target import Target
     from netc.compiler.ir.types import Precision
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from netc.compiler.plan.plan import Buffer, Memory
 
 CALL: Final = Value("%call", "ptr")
+
+PIECE: Final = 64
+"""Kernels called by one function at most."""
 
 BLOCK_SLOTS: Final = {
     "parameter": Slot.PARAMETERS,
@@ -54,9 +58,8 @@ def emit_body(
 ) -> str:
     """The function `netc.call`: every phase with its launches; `names` are those of kernels."""
     body = _Body(Builder(precision, declarations), names, where, target)
-    for _, launches in phases:
-        for launch in launches:
-            body.find(launch)
+    if sum(len(launches) for _, launches in phases) <= PIECE:
+        body.find(launch for _, launches in phases for launch in launches)
     for phase, launches in phases:
         if phase.barrier:
             barrier(body.b, target, CALL)
@@ -68,36 +71,82 @@ def emit_body(
             case "single":
                 body.single(launches)
     body.b.do("ret void")
-    return define("netc.call", [CALL], body.b, internal=True)
+    return "\n".join([*body.pieces, define("netc.call", [CALL], body.b, internal=True)])
+
+
+class _Addresses:
+    """Where buffers are, computed once in one function."""
+
+    def __init__(self, b: Builder, where: Layout, target: Target) -> None:
+        self.b, self._where = b, where
+        lanes = target.lanes(b.precision)
+        self.batch = self.slot(Slot.BATCH)
+        up = b.add(self.batch, b.constant(lanes - 1, "i64"))
+        self.blocks = b.op(f"udiv i64 {up.text}, {lanes}", "i64")
+        self._pointers: dict[int, Value] = {}
+        self._found: dict[Buffer, Value] = {}
+
+    def of(self, launch: Launch) -> list[Value]:
+        """The addresses that a kernel is called with."""
+        for buffer in launch.buffers:
+            if buffer not in self._found:
+                self._found[buffer] = self._address(buffer)
+        return [self._found[buffer] for buffer in launch.buffers]
+
+    def slot(self, slot: int) -> Value:
+        return self.b.load("i64", self.b.offset(CALL, 8 * slot), 8)
+
+    def _pointer(self, slot: int) -> Value:
+        if slot not in self._pointers:
+            self._pointers[slot] = self.b.convert("inttoptr", self.slot(slot), "ptr")
+        return self._pointers[slot]
+
+    def _address(self, buffer: Buffer) -> Value:
+        b, memory = self.b, self._where.memory
+        match buffer.region:
+            case "batch":
+                arena = b.offset(self._pointer(Slot.ARENA), memory.fixed)
+                size = b.constant(memory.offsets[buffer], "i64")
+                return b.offset(arena, b.mul(self.blocks, size))
+            case "fixed":
+                return b.offset(self._pointer(Slot.ARENA), memory.offsets[buffer])
+            case "input" | "output" as region:
+                return self._pointer(self._where.data[region, buffer.name])
+            case "result":
+                return self._pointer(Slot.RESULTS)
+            case region:
+                block = self._pointer(BLOCK_SLOTS[region])
+                return b.offset(block, self._where.stored[region, buffer.name])
 
 
 class _Body:
-    """The body in the making: the numbers of this thread, and addresses computed once."""
+    """The body in the making: the numbers of this thread, and how it does a phase.
+
+    With many kernels it calls `pieces`, functions that call some of them: the time that LLVM takes
+    grows faster than a function does.
+    """
 
     def __init__(
         self, b: Builder, names: Mapping[Kernel, str], where: Layout, target: Target
     ) -> None:
         self.b = b
-        self._names, self._where = names, where
-        lanes = target.lanes(b.precision)
+        self.pieces: list[str] = []
+        self._names, self._where, self._target = names, where, target
+        self._addresses = _Addresses(b, where, target)
+        self._all = self._addresses.blocks
         self._zero, self._one = (b.constant(n, "i64") for n in (0, 1))
-        self._batch = self._slot(Slot.BATCH)
-        up = b.add(self._batch, b.constant(lanes - 1, "i64"))
-        self._all = b.op(f"udiv i64 {up.text}, {lanes}", "i64")
-        self._thread = self._slot(Slot.THREAD)
-        threads = self._slot(Slot.THREADS)
+        self._thread, threads = (self._addresses.slot(n) for n in (Slot.THREAD, Slot.THREADS))
         self._threads = b.select(b.icmp("sgt", threads, self._one), threads, self._one)
         self._first = b.icmp("eq", self._thread, self._zero)
         self._from = self._share(self._thread)
         self._to = self._share(b.add(self._thread, self._one))
-        self._pointers: dict[int, Value] = {}
-        self._addresses: dict[Buffer, Value] = {}
+        self._in_pieces = True
 
-    def find(self, launch: Launch) -> None:
-        """Computes the addresses of a launch's buffers, known to all that follows."""
-        for buffer in launch.buffers:
-            if buffer not in self._addresses:
-                self._addresses[buffer] = self._address(buffer)
+    def find(self, launches: Iterable[Launch]) -> None:
+        """Computes all addresses first, known to all that follows: no pieces are needed."""
+        for launch in launches:
+            self._addresses.of(launch)
+        self._in_pieces = False
 
     def blocks(self, launches: Sequence[Launch], chunk: int) -> None:
         """All kernels on a chunk of this thread's blocks, then on the next chunk."""
@@ -109,8 +158,7 @@ class _Body:
         first = b.phi("i64", [(self._from, before)])
         left, most = b.sub(self._to, first), b.constant(chunk, "i64")
         count = b.select(b.icmp("slt", left, most), left, most)
-        for launch in launches:
-            self._call(launch, (first, count), (self._zero, self._one))
+        self._calls(launches, (first, count, self._zero, self._one))
         following = b.add(first, count)
         b.add_incoming(first, following, b.block)
         b.branch_if(b.icmp("slt", following, self._to), head, done)
@@ -118,22 +166,35 @@ class _Body:
 
     def parts(self, launches: Sequence[Launch]) -> None:
         """This thread's part of every kernel; the first thread does what has no parts."""
-        for launch in launches:
-            if launch.kernel.split:
-                self._call(launch, (self._zero, self._all), (self._thread, self._threads))
+        for split, together in groupby(launches, lambda launch: launch.kernel.split):
+            if split:
+                self._calls(together, (self._zero, self._all, self._thread, self._threads))
             else:
-                self.single([launch])
+                self.single(together)
 
-    def single(self, launches: Sequence[Launch]) -> None:
+    def single(self, launches: Iterable[Launch]) -> None:
         """Everything, by the first thread."""
         with self._if(self._first):
-            for launch in launches:
-                self._call(launch, (self._zero, self._all), (self._zero, self._one))
+            self._calls(launches, (self._zero, self._all, self._zero, self._one))
 
-    def _call(self, launch: Launch, blocks: tuple[Value, Value], part: tuple[Value, Value]) -> None:
-        addresses = [self._addresses[buffer] for buffer in launch.buffers]
-        name = self._names[launch.kernel]
-        self.b.call(name, "void", *addresses, self._batch, *blocks, *part, CALL)
+    def _calls(self, launches: Iterable[Launch], work: Sequence[Value]) -> None:
+        """Calls kernels with blocks and part of their work: directly, or by pieces."""
+        if not self._in_pieces:
+            _call_all(self._addresses, launches, self._names, work)
+            return
+        rest = iter(launches)
+        while some := list(islice(rest, PIECE)):
+            name = f"netc.calls.{len(self.pieces)}"
+            self.pieces.append(self._piece(name, some))
+            self.b.call(name, "void", *work, CALL)
+
+    def _piece(self, name: str, launches: Sequence[Launch]) -> str:
+        """A function that calls some kernels with the blocks and the part that it is given."""
+        b = Builder(self.b.precision)
+        work = [Value(f"%{n}", "i64") for n in ("first", "count", "part", "parts")]
+        _call_all(_Addresses(b, self._where, self._target), launches, self._names, work)
+        b.do("ret void")
+        return define(name, [*work, CALL], b, internal=True)
 
     @contextmanager
     def _if(self, condition: Value) -> Iterator[None]:
@@ -149,27 +210,14 @@ class _Body:
         blocks = self.b.mul(self._all, thread)
         return self.b.op(f"udiv i64 {blocks.text}, {self._threads.text}", "i64")
 
-    def _slot(self, slot: int) -> Value:
-        return self.b.load("i64", self.b.offset(CALL, 8 * slot), 8)
 
-    def _pointer(self, slot: int) -> Value:
-        if slot not in self._pointers:
-            self._pointers[slot] = self.b.convert("inttoptr", self._slot(slot), "ptr")
-        return self._pointers[slot]
-
-    def _address(self, buffer: Buffer) -> Value:
-        b, memory = self.b, self._where.memory
-        match buffer.region:
-            case "batch":
-                arena = b.offset(self._pointer(Slot.ARENA), memory.fixed)
-                size = b.constant(memory.offsets[buffer], "i64")
-                return b.offset(arena, b.mul(self._all, size))
-            case "fixed":
-                return b.offset(self._pointer(Slot.ARENA), memory.offsets[buffer])
-            case "input" | "output" as region:
-                return self._pointer(self._where.data[region, buffer.name])
-            case "result":
-                return self._pointer(Slot.RESULTS)
-            case region:
-                block = self._pointer(BLOCK_SLOTS[region])
-                return b.offset(block, self._where.stored[region, buffer.name])
+def _call_all(
+    addresses: _Addresses,
+    launches: Iterable[Launch],
+    names: Mapping[Kernel, str],
+    work: Sequence[Value],
+) -> None:
+    b = addresses.b
+    for launch in launches:
+        given = (*addresses.of(launch), addresses.batch, *work, CALL)
+        b.call(names[launch.kernel], "void", *given)
