@@ -283,13 +283,20 @@ def _over_samples(
 
 
 def write_columns(product: Product) -> None:
-    """Nothing batched: rows of one operand by vectors of the other."""
+    """Nothing batched: rows of one operand by vectors of the other.
+
+    A single row takes as many vectors as hide the latency of its sums: so the other operand is read
+    in one stream where its rows are no longer.
+    """
     writer, row, column = product.writer, product.tile.row, product.tile.column
     assert column is not None
+    limits = product.limits
     lanes = writer.lanes
     vectors = tiles.panel_vectors(product.axes.sizes[column], lanes)
-    for first, width, times in ranges(tiles.split(vectors, product.limits.vectors)):
-        for start, rows, count in ranges(row_split(product, width)):
+    alone = row is None or product.axes.sizes[row] == 1
+    most = min(tiles.ENOUGH_ACCUMULATORS, product.limits.shared) if alone else limits.vectors
+    for first, width, times in ranges(tiles.split(vectors, most)):
+        for start, rows, count in [(0, 1, 1)] if alone else ranges(row_split(product, width)):
             with (
                 _tile_loops(writer, count, times, stream=False) as (tile, across),
                 outer_letters(product, row, column) as outer,

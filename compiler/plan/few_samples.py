@@ -29,11 +29,14 @@ FAR: Final = 27.0
 NEAR_BYTES: Final = 3 << 19
 """Weights up to here stay in the second-level cache from one call to the next."""
 
-ALONE: Final = 0.75
+IN_TURN: Final = 0.75
 """Multiplications in a nanosecond where no form has vectors: each waits for the one before."""
 
-BLOCK_USE: Final = 0.6
-"""The share of `MULTIPLICATIONS` that products of a single block of samples reach."""
+BLOCK_USE: Final = 0.75
+"""The share of `MULTIPLICATIONS` that a single block of samples reaches."""
+
+ALONE_USE: Final = 0.45
+"""The share that one sample reaches: rows are rarely whole vectors, and activations weigh more."""
 
 
 def few_samples(graph: Graph, lanes: int) -> int:
@@ -52,9 +55,9 @@ def few_samples(graph: Graph, lanes: int) -> int:
         assert isinstance(node.op, Contract)
         reading = elements * width / (FAR if far else NEAR)
         multiplying = node.op.multiplications(*(a.type for a in node.args)) / speed
-        alone += max(reading, multiplying)
+        alone += max(reading, multiplying / ALONE_USE)
         if node.op in slow:
-            alone += multiplying * speed / ALONE
+            alone += multiplying * speed / IN_TURN
         block += lanes * multiplying / BLOCK_USE + (reading if far else 0.0)
     if not alone:
         return lanes // 2
