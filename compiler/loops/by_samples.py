@@ -50,7 +50,10 @@ def _sample_tiles(product: Product, width: int, groups: Count, first: Affine) ->
     writer, row = product.writer, product.tile.row
     start = 0
     for rows, count in row_split(product, width):
-        with writer.loop(count, hint="f") as tile, outer_letters(product, row) as outer:
+        with (
+            writer.loop(count, hint="f", split=True) as tile,
+            outer_letters(product, row) as outer,
+        ):
             opened = writer.begin(groups, hint="g")
             block = first + opened.index * width
             _sample_tile(product, outer, tile * rows + start, (rows, width), block)

@@ -11,6 +11,7 @@ from netc.compiler.ops.elementwise import StopGradient
 from netc.compiler.ops.reduce import Lift
 from netc.compiler.ops.source import Source
 from netc.compiler.passes.one_sample import of_one_sample
+from netc.compiler.plan import costs
 from netc.compiler.plan.channels import by_channels
 from netc.compiler.plan.epilogue import assign_epilogues
 from netc.compiler.plan.fuse import accesses, choose_stored, in_memory, is_scalar_source
@@ -18,7 +19,7 @@ from netc.compiler.plan.phases import phases
 from netc.compiler.plan.plan import Buffer, Plan, Region, Store, Unit
 from netc.compiler.plan.schedule import schedule
 from netc.compiler.plan.storage import storage
-from netc.compiler.plan.tiles import panel_elements
+from netc.compiler.plan.tiles import choose_tile, panel_elements
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,7 +51,7 @@ def build_plan(graph: Graph, lanes: int) -> Plan:
     contractions = [n for n in nodes if isinstance(n.op, Contract)]
     units = _packs(nodes, where)
     for unit in by_channels(schedule(stores, epilogues, contractions, where), where):
-        units += _with_panel(unit, lanes)
+        units += _with_panel(replace(unit, by_rows=_by_rows(unit, lanes)), lanes)
     units += _leaving(graph)
     found = phases(units, where, lanes, alone=of_one_sample(graph))
     return Plan(graph, lanes, tuple(u for phase in found for u in phase.units), where, found)
@@ -149,6 +150,13 @@ def _with_panel(unit: Unit, lanes: int) -> list[Unit]:
     panel = Buffer("panel", "batch", size)
     transposed = Unit("panel", contraction=unit.contraction, panel=panel)
     return [transposed, replace(unit, panel=panel)]
+
+
+def _by_rows(unit: Unit, lanes: int) -> bool:
+    """Whether each chunk of samples would bring the weights of a product into the cache again."""
+    if unit.contraction is None or (tile := choose_tile(unit.contraction, lanes)).form != "samples":
+        return False
+    return unit.contraction.args[1 - tile.moving].type.size >= costs.STREAMED_WEIGHTS
 
 
 def _leaving(graph: Graph) -> list[Unit]:

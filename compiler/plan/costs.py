@@ -60,7 +60,10 @@ CHUNK_BYTES: Final = 1 << 20
 """Half of the second-level cache: what the kernels of a phase touch for one chunk of blocks."""
 
 LEAST_CHUNK: Final = 4
-"""Blocks at once that fill the widest tiles of a product."""
+"""Blocks at once that fill the widest tiles of a product; chunks are multiples of it."""
+
+STREAMED_WEIGHTS: Final = 1 << 18
+"""Weights of half of the second-level cache are read once for all samples, not for each chunk."""
 
 STORE_DEPTH: Final = 100
 """Bounds the nesting of one expression: a sum of a thousand terms is written without recursion."""

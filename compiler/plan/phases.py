@@ -170,7 +170,8 @@ def _chunk(units: Sequence[Unit], used: Mapping[Unit, Uses]) -> int:
     precisions = [n.type.precision for u in units for n in _nodes(u)]
     width = ELEMENT_BYTES[precisions[0]] if precisions else ELEMENT_BYTES["f32"]
     size = width * sum(b.elements for b in touched)
-    return max(costs.CHUNK_BYTES // max(size, 1), costs.LEAST_CHUNK)
+    full = costs.LEAST_CHUNK
+    return max(costs.CHUNK_BYTES // max(size, 1) // full, 1) * full
 
 
 def _nodes(unit: Unit) -> list[Node]:

@@ -48,7 +48,8 @@ class Unit:
     operand of a contraction, transposed for it. channels: stores, all of one channel (an index of
     the first axis) before those of the next, with loops over all blocks inside.
     copy: a deferred in-place result. unpack: blocks → caller's rows. results: numbers for the
-    caller.
+    caller. `by_rows`: a product of weights too large for the cache, which takes all samples at once
+    and is shared out by rows of the weights.
     """
 
     kind: Literal["pack", "nests", "contract", "channels", "panel", "copy", "unpack", "results"]
@@ -57,10 +58,13 @@ class Unit:
     panel: Buffer | None = None
     outputs: tuple[Output, ...] = ()
     copy_to: Buffer | None = None
+    by_rows: bool = False
 
     @property
     def per_block(self) -> bool:
-        """Whether it writes a value for each sample: then it can do any range of blocks."""
+        """Whether it does a range of blocks of samples, each block by itself."""
+        if self.by_rows:
+            return False
         nodes = [s.node for s in self.stores[:1]] + [o.node for o in self.outputs[:1]]
         if self.kind in ("copy", "channels"):
             return False

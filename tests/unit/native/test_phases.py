@@ -15,9 +15,11 @@ from tests.unit.plan.checker import check
 from tests.unit.plan.in_place import CASES
 
 
-@pytest.fixture(autouse=True)
-def _everything_is_worth_sharing(monkeypatch):
+@pytest.fixture(autouse=True, params=["blocks", "rows"])
+def _everything_is_worth_sharing(request, monkeypatch):
     monkeypatch.setattr(costs, "SHARED_WORK", 0)
+    if request.param == "rows":
+        monkeypatch.setattr(costs, "STREAMED_WEIGHTS", 0)
     monkeypatch.setattr(costs, "CHUNK_BYTES", 1)
     monkeypatch.setattr(costs, "LEAST_CHUNK", 2)
 
