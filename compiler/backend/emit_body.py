@@ -150,25 +150,18 @@ class _Body:
 
     def blocks(self, launches: Sequence[Launch], chunk: int) -> None:
         """All kernels on a chunk of this thread's blocks, then on the next chunk."""
-        b = self.b
-        head, done = b.new_label("chunk"), b.new_label("done")
-        before = b.block
-        b.branch_if(b.icmp("slt", self._from, self._to), head, done)
-        b.label(head)
-        first = b.phi("i64", [(self._from, before)])
-        left, most = b.sub(self._to, first), b.constant(chunk, "i64")
-        count = b.select(b.icmp("slt", left, most), left, most)
-        self._calls(launches, (first, count, self._zero, self._one))
-        following = b.add(first, count)
-        b.add_incoming(first, following, b.block)
-        b.branch_if(b.icmp("slt", following, self._to), head, done)
-        b.label(done)
+        with self._chunks(self._from, self._to, chunk) as blocks:
+            self._calls(launches, (*blocks, self._zero, self._one))
 
     def parts(self, launches: Sequence[Launch]) -> None:
         """This thread's part of every kernel; the first thread does what has no parts."""
-        for split, together in groupby(launches, lambda launch: launch.kernel.split):
-            if split:
-                self._calls(together, (self._zero, self._all, self._thread, self._threads))
+        part = (self._thread, self._threads)
+        for (split, at_once), together in groupby(launches, _sharing):
+            if at_once:
+                with self._chunks(self._zero, self._all, at_once) as blocks:
+                    self._calls(together, (*blocks, *part))
+            elif split:
+                self._calls(together, (self._zero, self._all, *part))
             else:
                 self.single(together)
 
@@ -197,6 +190,23 @@ class _Body:
         return define(name, [*work, CALL], b, internal=True)
 
     @contextmanager
+    def _chunks(self, start: Value, end: Value, most: int) -> Iterator[tuple[Value, Value]]:
+        """A loop over blocks from `start` to `end`, at most so many at a time: (first, count)."""
+        b = self.b
+        head, done = b.new_label("chunk"), b.new_label("done")
+        before = b.block
+        b.branch_if(b.icmp("slt", start, end), head, done)
+        b.label(head)
+        first = b.phi("i64", [(start, before)])
+        left, limit = b.sub(end, first), b.constant(most, "i64")
+        count = b.select(b.icmp("slt", left, limit), left, limit)
+        yield first, count
+        following = b.add(first, count)
+        b.add_incoming(first, following, b.block)
+        b.branch_if(b.icmp("slt", following, end), head, done)
+        b.label(done)
+
+    @contextmanager
     def _if(self, condition: Value) -> Iterator[None]:
         then, done = self.b.new_label("then"), self.b.new_label("done")
         self.b.branch_if(condition, then, done)
@@ -209,6 +219,11 @@ class _Body:
         """The first block of a thread."""
         blocks = self.b.mul(self._all, thread)
         return self.b.op(f"udiv i64 {blocks.text}, {self._threads.text}", "i64")
+
+
+def _sharing(launch: Launch) -> tuple[bool, int]:
+    """Whether a kernel has parts, and how many blocks of samples it takes at once (0: all)."""
+    return launch.kernel.split, launch.unit.at_once
 
 
 def _call_all(

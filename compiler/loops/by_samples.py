@@ -82,7 +82,7 @@ def _sample_tile(
         for j in range(width)
     ]
     summed = summed_letters(product)
-    far = broadcast[-1:] if width == product.limits.vectors and _scattered(product, summed) else ()
+    far = broadcast[-1:] if _scattered(product, summed) else ()
     sums = accumulate(writer, summed, broadcast, vectors, [0.0] * (rows * width), far=far)
 
     def enter(i: Affine, j: Affine) -> dict[str, Affine]:

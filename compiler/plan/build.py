@@ -18,7 +18,7 @@ from netc.compiler.plan.fuse import accesses, choose_stored, in_memory, is_scala
 from netc.compiler.plan.phases import phases
 from netc.compiler.plan.plan import Buffer, Plan, Region, Store, Unit
 from netc.compiler.plan.schedule import schedule
-from netc.compiler.plan.storage import storage
+from netc.compiler.plan.storage import ELEMENT_BYTES, storage
 from netc.compiler.plan.tiles import choose_tile, panel_elements
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def build_plan(graph: Graph, lanes: int) -> Plan:
     contractions = [n for n in nodes if isinstance(n.op, Contract)]
     units = _packs(nodes, where)
     for unit in by_channels(schedule(stores, epilogues, contractions, where), where):
-        units += _with_panel(replace(unit, by_rows=_by_rows(unit, lanes)), lanes)
+        units += _with_panel(replace(unit, at_once=_at_once(unit, lanes)), lanes)
     units += _leaving(graph)
     found = phases(units, where, lanes, alone=of_one_sample(graph))
     return Plan(graph, lanes, tuple(u for phase in found for u in phase.units), where, found)
@@ -152,11 +152,18 @@ def _with_panel(unit: Unit, lanes: int) -> list[Unit]:
     return [transposed, replace(unit, panel=panel)]
 
 
-def _by_rows(unit: Unit, lanes: int) -> bool:
-    """Whether each chunk of samples would bring the weights of a product into the cache again."""
-    if unit.contraction is None or (tile := choose_tile(unit.contraction, lanes)).form != "samples":
-        return False
-    return unit.contraction.args[1 - tile.moving].type.size >= costs.STREAMED_WEIGHTS
+def _at_once(unit: Unit, lanes: int) -> int:
+    """Blocks that a product of large weights takes at once: as many as stay in the cache.
+
+    0 where each chunk of samples may bring the weights into the cache again.
+    """
+    node = unit.contraction
+    if node is None or (tile := choose_tile(node, lanes)).form != "samples":
+        return 0
+    if node.args[1 - tile.moving].type.size < costs.STREAMED_WEIGHTS:
+        return 0
+    elements = storage(node.args[tile.moving].type, lanes).elements
+    return costs.chunk(elements * ELEMENT_BYTES[node.type.precision])
 
 
 def _leaving(graph: Graph) -> list[Unit]:

@@ -83,6 +83,11 @@ def taps(node: Node) -> int:
     return node.args[0].type.size // max(node.type.size, 1) if isinstance(node.op, Reduce) else 1
 
 
+def chunk(block_bytes: int) -> int:
+    """Blocks of samples at once, when each brings so many bytes into the cache."""
+    return max(CHUNK_BYTES // max(block_bytes, 1) // LEAST_CHUNK, 1) * LEAST_CHUNK
+
+
 def own_cost(node: Node) -> int:
     """Vector instructions of one node, its arguments not counted."""
     match node.op:

@@ -169,9 +169,7 @@ def _chunk(units: Sequence[Unit], used: Mapping[Unit, Uses]) -> int:
     touched = {b for u in units for b in used[u].reads | used[u].writes if b.region == "batch"}
     precisions = [n.type.precision for u in units for n in _nodes(u)]
     width = ELEMENT_BYTES[precisions[0]] if precisions else ELEMENT_BYTES["f32"]
-    size = width * sum(b.elements for b in touched)
-    full = costs.LEAST_CHUNK
-    return max(costs.CHUNK_BYTES // max(size, 1) // full, 1) * full
+    return costs.chunk(width * sum(b.elements for b in touched))
 
 
 def _nodes(unit: Unit) -> list[Node]:

@@ -48,8 +48,8 @@ class Unit:
     operand of a contraction, transposed for it. channels: stores, all of one channel (an index of
     the first axis) before those of the next, with loops over all blocks inside.
     copy: a deferred in-place result. unpack: blocks → caller's rows. results: numbers for the
-    caller. `by_rows`: a product of weights too large for the cache, which takes all samples at once
-    and is shared out by rows of the weights.
+    caller. `at_once`: a product of weights too large for the cache is shared out by their rows, and
+    takes so many blocks of samples at a time; 0 for all others.
     """
 
     kind: Literal["pack", "nests", "contract", "channels", "panel", "copy", "unpack", "results"]
@@ -58,12 +58,12 @@ class Unit:
     panel: Buffer | None = None
     outputs: tuple[Output, ...] = ()
     copy_to: Buffer | None = None
-    by_rows: bool = False
+    at_once: int = 0
 
     @property
     def per_block(self) -> bool:
         """Whether it does a range of blocks of samples, each block by itself."""
-        if self.by_rows:
+        if self.at_once:
             return False
         nodes = [s.node for s in self.stores[:1]] + [o.node for o in self.outputs[:1]]
         if self.kind in ("copy", "channels"):

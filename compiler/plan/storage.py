@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from math import prod
+from math import gcd, prod
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 
 ALIASING_STRIDE: Final = 2048
 """Rows a multiple of this many bytes apart share cache sets: measured at half the speed."""
+
+CACHE_SETS_BYTES: Final = 1 << 17
+"""Lines this far apart share a set of the second-level cache."""
+
+WAYS: Final = 8
+"""Lines of a column that may share a set: half of what a set of that cache holds."""
 
 ELEMENT_BYTES: Final = {"f32": 4, "f64": 8}
 
@@ -44,7 +50,9 @@ def row_major(shape: tuple[int, ...]) -> tuple[int, ...]:
 def padded(columns: int, rows: int, lanes: int, element_bytes: int) -> int:
     """The distance between rows of an unbatched matrix."""
     stride = -(-columns // lanes) * lanes
-    if rows > 1 and stride * element_bytes % ALIASING_STRIDE == 0:
+    step = stride * element_bytes
+    sharing = rows * gcd(step, CACHE_SETS_BYTES) // CACHE_SETS_BYTES
+    if rows > 1 and (step % ALIASING_STRIDE == 0 or sharing > WAYS):
         stride += lanes
     return stride
 
