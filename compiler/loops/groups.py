@@ -92,7 +92,7 @@ def _joined(nest: Nest, store: Store, where: Mapping[Node, Buffer]) -> Nest | No
     if own and nest.outer + last.inner == shape:
         if nest.outer == outer:
             return Nest(outer, (*nest.parts[:-1], Part(last.inner, (*last.stores, store))))
-        if len(nest.parts) == 1 and not nest.outer:
+        if len(nest.parts) == 1 and not any(gathers(s.node) for s in nest.stores):
             return Nest(outer, (Part(shape[len(outer) :], (*last.stores, store)),))
     beside = outer and nest.outer == outer == shape[: len(outer)]
     if beside and all(axes >= len(outer) for axes in read.values()):

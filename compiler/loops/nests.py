@@ -250,9 +250,11 @@ def _write_unbatched(writer: Writer, nest: Nest, split: bool) -> None:
         _write_flat(writer, nest, split)
     elif isinstance(nest.first.op, Reduce):
         writer.attempt(result, partial(_along_reduced, writer, nest, split), rows, plain)
-    else:
+    elif len(nest.stores) == 1:
         merged = partial(write_merged, writer, store, split=split)
         writer.attempt(result, merged, rows, plain)
+    else:
+        writer.attempt(result, rows, plain)
 
 
 def _is_flat(node: Node, stored: Container[Node]) -> bool:

@@ -225,3 +225,27 @@ def test_a_sum_that_is_read_at_another_index_comes_first():
         return step(crossed, reduce_sum(mul(crossed, x), (1, 2)))
 
     assert_right(graph_of, (3, 3, 4), batches=(5,))
+
+
+# -- values of unlike shapes -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_sums_of_all_and_of_some_axes(shape):
+    def graph_of(precision):
+        x = image(shape, precision)
+        return step(reduce("sum", x, (0, 1, 2)), reduce("max", x, (2,)), reduce("sum", x, (1, 2)))
+
+    assert_right(graph_of, shape)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_weights_with_merged_axes_and_what_is_computed_of_them(shape):
+    def graph_of(precision):
+        x = image(shape, precision)
+        merged = (shape[0] * shape[1], shape[2])
+        total, squares = batch_sum(x), batch_sum(mul(x, x))
+        first, second = reshape(total, merged), reshape(squares, merged)
+        return step(first, add(first, mul(second, first)))
+
+    assert_right(graph_of, shape, (1, 9))
