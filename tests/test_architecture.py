@@ -48,6 +48,7 @@ ORDER: Final = (
     "netc.compiling",
     "netc.profile",
     "netc",
+    "netc.procedures",
     "netc.cli",
     "netc.__main__",
 )
