@@ -1,4 +1,4 @@
-"""Rates that follow the gradients: delta-delta, delta-bar-delta, AdaGrad, RMSprop, Adadelta, Adam."""
+"""Rates that follow the gradients: delta rules, AdaGrad, RMSprop, Adadelta, Adam."""
 
 from __future__ import annotations
 

@@ -70,9 +70,9 @@ def test_000_7_4b_a_rate_for_each_parameter_needs_one_step() -> None:
 @experiment("000.7.4a", where="a `param` of rates, or an `optimizer` with a rate of the shape of w")
 def test_000_7_4a_small_positive_rates_descend_and_a_scalar_product_is_not_meant() -> None:
     """Three random vectors of rates η > 0: the step has slope -Σ η_i g_i² ≤ -η_min |g|², and the
-    objective of a random quadratic falls in each of 30 steps, to below 0.01 after 2,000. With (7.33)
-    as printed, without the element-wise product, η·g is one number for all weights: it stays above
-    1.
+    objective of a random quadratic falls in each of 30 steps, to below 0.01 after 2,000. With
+    (7.33) as printed, without the element-wise product, η·g is one number for all weights: it stays
+    above 1.
     """
     random = np.random.default_rng(3)
     net = f"""
