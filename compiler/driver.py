@@ -209,6 +209,20 @@ class Program:
         kept = self.kept.varied(name)
         return Program(self.request, outline, self.target, kept, self.timings, _text=text)
 
+    def probed(self) -> Program:
+        """The program whose outputs are all values on the way, with their gradients.
+
+        Its targets are inputs, and its stored values start at 0.
+        """
+        from netc.compiler.probed import probed  # noqa: PLC0415 - costly, not always needed
+
+        checked = self._checked()
+        with _no_collections(), self.timings.of("graph"):
+            text = replace(checked, model=probed(checked.model))
+        outline = _outline(text.model, self.manifest.lanes)
+        kept = self.kept.varied("probed")
+        return Program(self.request, outline, self.target, kept, self.timings, _text=text)
+
     def show(self, stage: str, function: FunctionName, kernel: str | None = None) -> str:
         """The text of one stage of one function; `kernel` keeps those whose name contains it.
 

@@ -7,6 +7,7 @@ there is something to compile.
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -67,6 +68,24 @@ def load(path: str | os.PathLike[str], *, threads: int | None = None) -> Model:
     )
     model.take(run)
     return model
+
+
+def probed(model: Model) -> Model:
+    """A model of the same net whose outputs are all values on the way, with their gradients.
+
+    A gradient is named `gradient <value>`. Targets are inputs of it; `follow` gives it its values.
+    """
+    program = model._program.probed()
+    return Model(program, defines={}, seed=model.seed, threads=model.threads)
+
+
+def follow(probed: Model, model: Model) -> None:
+    """Gives a probed model the values, numbers, seed and counters that its model has now."""
+    probed.params.flat = model.params.flat
+    probed.state.flat = model.state.flat
+    probed.scalars.update({n: v for n, v in model.scalars.items() if n in probed.scalars})
+    probed.seed, probed.threads = model.seed, model.threads
+    probed._executable.counters = replace(model._executable.counters)
 
 
 def read_source(path: str) -> Source:

@@ -28,6 +28,7 @@ ORDER: Final = (
     "netc.compiler.passes",
     "netc.compiler.derive",
     "netc.compiler.elaborate",
+    "netc.compiler.probed",
     "netc.compiler.functions",
     "netc.compiler.over_data",  # initial values over the training data
     "netc.compiler.plan",

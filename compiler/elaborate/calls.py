@@ -13,7 +13,7 @@ from netc.compiler.elaborate.arguments import Given, bind_header, use_of
 from netc.compiler.elaborate.blocks import condition, run
 from netc.compiler.elaborate.custom import with_rule
 from netc.compiler.elaborate.initial import initial_value
-from netc.compiler.elaborate.model import LayerRow
+from netc.compiler.elaborate.model import LayerRow, Named
 from netc.compiler.elaborate.name_mistakes import (
     ImpureFunction,
     NotAStage,
@@ -106,11 +106,14 @@ def invoke(found: Callable_, given: Given, scope: Scope) -> Value:
 
 def _primitive(found: Primitive, given: Given, scope: Scope) -> Value:
     try:
-        return found.build(use_of(found, given, scope))
+        result = found.build(use_of(found, given, scope))
     except TypeRuleError as refused:
         raise Failure(
             OpRefused(span=given.span, operation=found.name, reason=str(refused))
         ) from None
+    if isinstance(result, Tensor):
+        _passed(found.name, result.node, given, scope)
+    return result
 
 
 def _instance(found: Instance, given: Given, scope: Scope) -> Value:
@@ -165,9 +168,19 @@ def _closure(found: Closure, given: Given, scope: Scope) -> Value:
         result = with_rule(definition, result, arguments, inner)
     except Failure as failure:
         raise Failure(placed(failure.diagnostic, definition, given, scope, inner)) from None
-    if definition.kind == "layer" and isinstance(result, Tensor):
-        _record(definition.name.name, path, result.node, scope)
+    if isinstance(result, Tensor):
+        if definition.kind == "layer":
+            _record(definition.name.name, path, result.node, scope)
+            scope.session.returned.append(Named(path.name, result.node, scope.place(given.span)))
+        else:
+            _passed(definition.name.name, result.node, given, scope)
     return result
+
+
+def _passed(name: str, result: Node, given: Given, scope: Scope) -> None:
+    """Keeps what a function returns that is a stage of a chain in the user's text."""
+    if given.first is not None and scope.kind != "fn" and scope.session.is_user(given.span):
+        scope.session.returned.append(Named(scope.path.member(name), result, given.span))
 
 
 def _check_kind(definition: tree.Definition, given: Given, scope: Scope) -> None:

@@ -58,6 +58,7 @@ class Values:
     """What the net computes in one mode. `loss` is a scalar for each sample, `penalty` unbatched.
 
     Both are None when the net has none. `next_states` are the values of `<-` (training only).
+    `seen` are the batched values on the way: bindings of the net, and what its layers return.
     """
 
     outputs: tuple[Named, ...]
@@ -65,6 +66,7 @@ class Values:
     penalty: Node | None
     metrics: tuple[Named, ...]
     next_states: tuple[Named, ...] = ()
+    seen: tuple[Named, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,8 @@ poisoned, so that nothing that depends on it is reported again.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections import Counter
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from math import prod
 from typing import TYPE_CHECKING
@@ -69,7 +70,24 @@ class Collected:
             for named in (self.outputs, self.metrics)
         )
         loss, penalty = _total(self.losses), _total(self.penalties)
-        return Values(outputs, loss, penalty, metrics, states)
+        return Values(outputs, loss, penalty, metrics, states, self._seen())
+
+    def _seen(self) -> tuple[Named, ...]:
+        """The batched values on the way by names that are unique; those of bindings come first."""
+        ports = {port.name for _, port in self.ports}
+        named = [
+            Named(name, bound.value.node, bound.span)
+            for name, bound in self.scope.values.items()
+            if isinstance(bound.value, Tensor) and name not in ports
+        ]
+        uses: Counter[str] = Counter()
+        found = []
+        for one in (*named, *self.scope.session.returned):
+            if one.node.type.batched:
+                uses[one.name] += 1
+                count = uses[one.name]
+                found.append(one if count == 1 else replace(one, name=f"{one.name} ({count})"))
+        return tuple(found)
 
 
 def _total(terms: Sequence[Node]) -> Node | None:

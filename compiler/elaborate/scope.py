@@ -150,6 +150,8 @@ class Session:
     draws: Counter[str] = field(default_factory=Counter)
     rules: Counter[str] = field(default_factory=Counter)
     rows: dict[str, LayerRow] = field(default_factory=dict)
+    returned: list[Named] = field(default_factory=list)
+    """What layers returned, in the order of their applications."""
     groups: list[GroupUse] = field(default_factory=list)
     paths: dict[str, Path] = field(default_factory=dict)
     broken: frozenset[Definition | Instance] = frozenset()

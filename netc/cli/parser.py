@@ -50,6 +50,9 @@ def _parser() -> ArgumentParser:
     _predict(add("predict", "score", "compute the outputs of a trained net"))
     _ir(add("ir", "inspect", "print one stage of the compiler"))
     _profile(add("profile", "profile", "time every kernel of a function", _PROFILE_EPILOG))
+    _probe(
+        add("probe", "probe", "statistics of the values and gradients inside a net", _PROBE_EPILOG)
+    )
     _fmt(add("fmt", "texts", "print a file in canonical form"))
     _doc(add("doc", "texts", "print a definition of the prelude with its documentation"))
     _explain(add("explain", "texts", "explain an error code"))
@@ -64,6 +67,11 @@ exit status: 0 success, 1 a mistake in the text or the data, 2 wrong usage,
 _PROFILE_EPILOG: Final = """\
 The data are random. Times of several threads are added up. `roofline` is the least time that
 arithmetic or traffic allow, over the time taken; it may exceed 100 % in nearer caches.
+"""
+
+_PROBE_EPILOG: Final = """\
+A unit is an element of a vector, or a channel; it is dead if it is one number throughout. Saturated
+are the outermost hundredths of the range. Gradients are those of a sample's own loss.
 """
 
 
@@ -147,6 +155,26 @@ def _profile(p: ArgumentParser) -> None:
         "--seconds", type=float, default=1.0, metavar="S", help="how long (default: %(default)s)"
     )
     p.add_argument("--order", choices=("time", "plan"), default="time", help="default: time")
+    _threads(p)
+    _json(p)
+
+
+def _probe(p: ArgumentParser) -> None:
+    _text(p)
+    p.add_argument("--data", required=True, metavar="D", help=f"{_DATA}; its training part")
+    p.add_argument("--target", metavar="COLUMN", help="target column of .csv data")
+    p.add_argument("--weights", metavar="RUN", help="run folder (default: initial values)")
+    p.add_argument(
+        "--samples",
+        type=_at_least(1),
+        default=1024,
+        metavar="N",
+        help="the first N samples (default: %(default)s)",
+    )
+    p.add_argument("--batch", type=_at_least(1), metavar="N", help="at a time (default: all)")
+    p.add_argument("--inference", action="store_true", help="in inference mode, not in training")
+    p.add_argument("--plot", metavar="PICTURE", help="histograms, as .png, .svg or .pdf")
+    p.add_argument("--seed", type=_at_least(0), metavar="N", help="seed of all random numbers")
     _threads(p)
     _json(p)
 
