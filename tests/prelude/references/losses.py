@@ -299,5 +299,5 @@ LOSS_POINTS: tuple[LossPoint, ...] = (
     LossPoint("zero_one(p, t)", (0, 2), (0, 1), 1, (0, 0)),
     LossPoint("mean_absolute_error(p, t)", (1, 2), (1, 1), 0.5, (0, 0.5)),
     LossPoint("hinge(p, t)", (1, 0), (1, 1), 1, (0, -1)),
-    LossPoint("perceptron_criterion(p, t)", (0, 2), (1, -1), 2, (0, 1)),
+    LossPoint("perceptron_criterion(p, t)", (0, 2), (1, -1), 2, (-1, 1)),
 )
