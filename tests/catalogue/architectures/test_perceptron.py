@@ -48,7 +48,7 @@ def separable():
 
 @experiment("000.4.2c", "000.1e 000.4.2c", where="`perceptron_criterion` with `sgd` and `batch=1`")
 def test_000_4_2c_the_rule_ends_on_separable_data():
-    """From w = 0 the on-line rule makes finitely many updates, no more than Novikoff's (R / γ)², and
+    """From w = 0 the on-line rule makes finitely many updates, at most Novikoff's (R / γ)², and
     then none; every update is ηyx. With the gradient of the printed strict condition a·y = -1 and
     sign(0) = 0 it never leaves w = 0."""
     x, t = separable()
@@ -115,8 +115,8 @@ def test_000_4_2a_scaling_the_weights_changes_nothing_moving_the_data_does():
 
 @experiment("000.1c", "000.1c 000.2a", where="`heaviside`, weights of a net without a loss")
 def test_000_1c_threshold_units_compute_all_or_none():
-    """Units that fire when Σ w x reaches a threshold compute AND, OR, NOT and, in two layers, XOR; a
-    neuron at rest at -70 mV fires from inputs of +15 mV on, to +30 mV, however strong they are."""
+    """Units that fire when Σ w x reaches a threshold compute AND, OR, NOT and, in layers, XOR; a
+    neuron at rest at -70 mV fires from +15 mV on, up to +30 mV whatever the input."""
     gates = compiled("""
     net Gates {
       input x: [2]
