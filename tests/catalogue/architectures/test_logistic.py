@@ -147,7 +147,7 @@ def test_000_4_3d_the_gradient_is_output_minus_label_times_input():
 def test_000_4_3f_newton_steps_are_reweighted_least_squares():
     """H = XᵀRX with R = diag(a(1 - a)), all eigenvalues above 0; from w = 0, five IRLS steps
     w - (XᵀRX)⁻¹Xᵀ(a - y) agree with the compiled ones, square the gradient near the end and reach
-    what gradient descent needs hundreds of steps for. A repeated column makes H singular."""
+    what 20 steps of gradient descent miss by 1e-3. A repeated column makes H singular."""
     model, X, y = logistic()
     model.params["w"] = w = np.zeros(3)
     sizes = []
@@ -163,11 +163,10 @@ def test_000_4_3f_newton_steps_are_reweighted_least_squares():
     assert sizes[-2] < 1e-3
     assert sizes[-1] < sizes[-2] ** 1.7
     model.params["w"] = np.zeros(3)
-    slow = model.fit(X, y, lr=0.03, batch=80, epochs=100, progress=False)
-    assert np.max(np.abs(model.params["w"] - w)) > 1e-4
-    model.fit(X, y, lr=0.03, batch=80, epochs=2000, progress=False)
-    np.testing.assert_allclose(model.params["w"], w, atol=1e-7)
-    assert len(slow.epochs) == 100
+    model.fit(X, y, lr=0.03, batch=80, epochs=20, progress=False)
+    assert np.max(np.abs(model.params["w"] - w)) > 1e-3
+    model.fit(X, y, lr=0.03, batch=80, epochs=500, progress=False)
+    np.testing.assert_allclose(model.params["w"], w, atol=1e-9)
     twin = X[:, [0, 0, 2]]
     assert np.linalg.eigvalsh(newton.curvature(model, twin, y))[0] < 1e-10
 
