@@ -108,6 +108,7 @@ class Training:
         )
         self._began = perf_counter() - history.seconds
         self._interrupted = False
+        self._bounded = False
 
     def run(self) -> History:
         """Trains until a limit, a stopping rule or an interrupt ends it."""
@@ -150,8 +151,9 @@ class Training:
             limit = max(limit - self._steps_before, 0)  # a resumed run counts its earlier steps
         skipped = self._skipped()
         epochs = options.epochs or last + ceil(((limit or 0) + skipped) / self._per_epoch)
-        steps = max((epochs - last) * self._per_epoch - skipped, 0)
-        steps = steps if limit is None else min(steps, limit)
+        whole = max((epochs - last) * self._per_epoch - skipped, 0)
+        steps = whole if limit is None else min(whole, limit)
+        self._bounded = options.epochs is None or steps < whole
         counters.epoch = self._next_epoch
         counters.epochs, counters.steps = max(epochs, 1), max(self._steps_before + steps, 1)
         return steps
@@ -161,7 +163,6 @@ class Training:
         return self._per_epoch - ceil((self._data.samples - self._first) / self._batch)
 
     def _loop(self, worker: ThreadPoolExecutor, steps: int) -> Reason:
-        ragged = (steps + self._skipped()) % self._per_epoch != 0
         while self._done < steps:
             left = steps - self._done
             ahead = ceil((left + self._skipped()) / self._per_epoch)
@@ -171,8 +172,7 @@ class Training:
                 return "interrupted"
             if reason is not None:
                 return reason
-        unlimited = self._options.epochs is None
-        return "max_steps" if unlimited or ragged else "epochs"
+        return "max_steps" if self._bounded else "epochs"
 
     def _chunk(self, worker: ThreadPoolExecutor, epochs: int, steps: int) -> Reason | None:
         """Runs up to `epochs` epochs and `steps` steps; the reason to stop after them, if any."""

@@ -80,6 +80,11 @@ def test_max_steps_cuts_an_epoch_short(bench):
     assert bench.executable.counters.step == 5
 
 
+def test_max_steps_at_the_end_of_an_epoch_is_the_reason(bench):
+    assert bench.fit(epochs=9, max_steps=6).stopped == "max_steps"
+    assert bench.fit(epochs=2, max_steps=6).stopped == "epochs"
+
+
 def test_max_steps_without_epochs_takes_as_many_as_needed(bench):
     assert [r.steps for r in bench.fit(epochs=None, max_steps=7).epochs] == [3, 6, 7]
 
