@@ -72,6 +72,7 @@ class Net:
     def environment(self, **ports: Array) -> Environment:
         held: dict[tuple[Space, str], Array] = {("input", k): v for k, v in ports.items()}
         held |= {("parameter", k): v for k, v in self.parameters.items()}
+        held |= {("state", k): v for k, v in stored(self.model.states).items()}
         clock = {"epoch": 1.0, "steps": 1.0, "epochs": 1.0, **(self.clock or {})}
         held |= {("scalar", k): np.float64(v) for k, v in clock.items()}
         held |= {("scalar", s.name): np.float64(s.default) for s in self.model.scalars}

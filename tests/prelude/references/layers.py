@@ -54,6 +54,10 @@ LAYERS: dict[str, tuple[Layer, ...]] = {
         Layer("dense_last(8, bias=false)", (3, 2, 7), lambda w, x: x @ w["W"]),
         Layer("dense_last(1)", (17, 1), lambda w, x: x @ w["W"] + w["b"]),
     ),
+    "masked_dense": (
+        Layer("masked_dense(3)", (5,), lambda w, x: x @ w["W"] + w["b"]),
+        Layer("masked_dense(2, act=tanh, bias=false)", (9,), lambda w, x: np.tanh(x @ w["W"])),
+    ),
     "weight_norm_dense": (
         Layer(
             "weight_norm_dense(3)",
