@@ -9,7 +9,14 @@ import pytest
 from docs.make_catalogue import PAGE, page
 from tests.catalogue.experiment import FOLDER, PARTS, experiments, systems
 
-UNFINISHED = {*PARTS}
+UNFINISHED = {
+    "architectures",
+    "regularisation",
+    "normalisation",
+    "feedforward",
+    "summaries",
+    "notes",
+}
 """Parts whose tests are still being written."""
 
 

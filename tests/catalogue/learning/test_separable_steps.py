@@ -40,9 +40,9 @@ def test_000_7_5_1_quickprop_solves_a_separable_quadratic_in_its_first_jump() ->
 
 @experiment("000.7.5.1", where="`quickprop` of the prelude")
 def test_000_7_5_1_quickprop_is_a_secant_step_and_needs_a_separable_function() -> None:
-    """The jump is -g/g′ with g′ the quotient of differences of the last two gradients; with a
-    mixed term 2 w1 w2, which no sum of functions of one weight has, two steps do not arrive. No
-    move is longer than `growth` times the last one.
+    """The jump is -g/g′ with g′ the quotient of differences of the last two gradients; with a mixed
+    term 2 w1 w2, which no sum of functions of one weight has, two steps do not arrive. No move is
+    longer than `growth` times the last one.
     """
     path = given("quickprop(lr=0.1, growth=10)", [2, 1.5])[:, 0]
     slope = (1.5 - 2) / (path[1] - path[0])
