@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.signal import convolve, correlate
 
+import netc
 from tests.catalogue.experiment import experiment
 from tests.catalogue.tools import compiled
 
@@ -139,7 +140,10 @@ def test_000_6_8_sizes_with_stride_and_padding() -> None:
         """
         for (size, kernel, stride, padding), places in SIZES.items()
     ]
-    model = compiled(f"net Sizes {{ {''.join(lines)} output y6; output y17 }}")
+    text = f"net Sizes {{ {''.join(lines)} output y6; output y17 }}"
+    model = compiled(text)
+    with pytest.raises(netc.CompileError, match=r"\[1, 2\] == \[1, 2\.5\] is false"):
+        compiled(text.replace("shape(y6) == [1, 2]", "shape(y6) == [1, (6 - 3 + 2 * 0) / 2 + 1]"))
     found = model.forward(*(np.zeros((1, 1, size)) for size, *_ in SIZES))
     used = found["slope6"][0, 0] != 0
     assert used.tolist() == [True] * 5 + [False]

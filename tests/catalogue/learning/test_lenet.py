@@ -123,8 +123,10 @@ def test_000_6_9a_lenet_layer_by_layer() -> None:
     with pytest.raises(netc.CompileError, match="6, 28, 28"):
         compiled(LENET.replace("conv(6, kernel=5", "conv(6, kernel=3"))
     images, _ = enlarged_digits((1, 32, 32))
+    model.params["full.conv.b"] = np.linspace(-1, 1, 120)
     found = model.forward(images[:20])
     np.testing.assert_allclose(found["c5"][..., 0, 0], found["dense_c5"], atol=1e-5)
+    model.params["full.conv.b"] = np.zeros(120)
 
 
 @experiment("000.6.9a", where="`examples/lenet.net`")

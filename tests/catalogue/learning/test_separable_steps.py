@@ -65,11 +65,11 @@ def test_000_7_5_2_step_sizes_follow_the_signs_alone() -> None:
     """
     signs = np.array([1, 1, 1, -1, 1, 1, 0, 1])
     sizes = [0.1, 0.12, 0.144, 0.072, 0.036, 0.0432, 0.0432, 0.0432]
-    path = given("rprop" + SIZES, signs)
-    np.testing.assert_allclose(np.diff(path[:, 0]), -np.array(sizes) * signs, rtol=1e-12)
-    random = np.random.default_rng(6)
-    for scale in (1e6, 1e-6, random.uniform(0.1, 10, 8)):
-        assert np.array_equal(given("rprop" + SIZES, scale * signs), path)
+    random = np.random.default_rng(6).uniform(0.1, 10, 8)
+    scales = np.stack([np.ones(8), np.full(8, 1e6), np.full(8, 1e-6), random])
+    path, *others = given("rprop" + SIZES, (scales * signs).T).T
+    np.testing.assert_allclose(np.diff(path), -np.array(sizes) * signs, rtol=1e-12)
+    assert all(np.array_equal(other, path) for other in others)
     limited = given("rprop(lr=0.1, up=1.2, down=0.5, low=0.08, high=0.13)", signs)
     assert np.abs(np.diff(limited[:7, 0])) == pytest.approx([0.1, 0.12, 0.13, 0.08, 0.08, 0.096])
 
