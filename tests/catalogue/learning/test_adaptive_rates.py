@@ -88,7 +88,7 @@ optimizer unsquared(lr, eps = 1e-8) { state v = 0; v <- v + g; w <- w - lr * g /
 """What the text's sentences say: divided by the sum of squares; v = Σ g."""
 
 
-@experiment("000.7.4.2", where="`adagrad` of the prelude; with eps inside the root in the test")
+@experiment("000.7.4.2", where="`adagrad` of the prelude, with eps outside the root")
 def test_000_7_4_2_adagrad_divides_by_the_root_of_the_sum_of_squares() -> None:
     """A constant gradient takes steps -0.1/√t whatever its size; the prelude's eps outside the root
     is the same to 1e-8. Divided by the sum of squares itself, steps depend on the size of the
@@ -105,10 +105,10 @@ def test_000_7_4_2_adagrad_divides_by_the_root_of_the_sum_of_squares() -> None:
     assert np.abs(np.diff(swings[:, 0])).max() == pytest.approx(0.1 / np.sqrt(1e-8))
 
 
-@experiment("000.7.4.3a", where="`rmsprop` of the prelude; with eps inside the root in the test")
+@experiment("000.7.4.3a", where="`rmsprop` of the prelude, with eps outside the root")
 def test_000_7_4_3a_rmsprop_forgets_and_does_not_contain_adagrad() -> None:
     """With γ = 0.9 the first step of a constant gradient is -η/√0.1 = -3.16227766 η, later ones
-    come to -η. γ = 0 is a step of η against the sign, not AdaGrad's, as the text has it.
+    come to -η. γ = 0 is a step of η against the sign, where the text says AdaGrad.
     """
     for rule in ("rmsprop(lr=0.01, rho=0.9)", "rmsprop_inside(lr=0.01, gamma=0.9)"):
         moves = np.diff(given(rule, np.full(200, 1), INSIDE)[:, 0])

@@ -33,7 +33,7 @@ def test_000_7_1_fifty_steps_of_gradient_descent_on_an_ellipse(rate: float) -> N
     np.testing.assert_allclose(path[-1], ENDS[rate], atol=0.005 if rate > 0.2 else 5e-7)
 
 
-@experiment("000.7.1", where="`sgd` of the prelude, `grad(objective, w)`")
+@experiment("000.7.1", where="`sgd` of the prelude")
 def test_000_7_1_the_gradient_is_the_steepest_direction_only_nearby() -> None:
     """Of 200 directions of the same short length none descends more than -g; a step of 0.25 along
     -g, beyond 0.2, climbs.
@@ -67,7 +67,7 @@ def test_000_7_4b_a_rate_for_each_parameter_needs_one_step() -> None:
     assert np.all(np.diff(np.abs(descent("sgd(lr=0.21)", 50)[:, 1])) > 0)
 
 
-@experiment("000.7.4a", where="a `param` of rates, or an `optimizer` with a rate of the shape of w")
+@experiment("000.7.4a", where="a list as the rate: `sgd(lr=[0.5, 0.1])`")
 def test_000_7_4a_small_positive_rates_descend_and_a_scalar_product_is_not_meant() -> None:
     """Three random vectors of rates η > 0: the step has slope -Σ η_i g_i² ≤ -η_min |g|², and the
     objective of a random quadratic falls in each of 30 steps, to below 0.01 after 2,000. With
@@ -131,7 +131,7 @@ BOUND = 500
     "all",
     "000.7.1 000.7.2 000.7.2.1 000.7.4a 000.7.4b 000.7.4.1a 000.7.4.1b 000.7.4.2 000.7.4.3a"
     " 000.7.4.3b 000.7.4.4 000.7.5.1 000.7.5.2",
-    where='one `optimizer("name") = …` for each parameter of one net',
+    where="`optimizers.net` of the prelude",
 )
 def test_all_optimizers_reach_the_bottom_of_the_ellipse() -> None:
     """Fifteen optimizers in one net, each with its own copy of w1² + 5 w2² from (1, 1): all are

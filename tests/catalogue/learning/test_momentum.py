@@ -14,7 +14,9 @@ PRINTED = "optimizer printed(lr, mu) { state m = 0; m <- mu * m + (1 - mu) * lr 
 """The velocity form with the printed rate η' = -η(1 - μ)."""
 
 
-@experiment("000.7.2", "000.7.2 000.7.2.1", where="`averaged_momentum`, `momentum` of the prelude")
+@experiment(
+    "000.7.2", "000.7.2 000.7.2.1", where="`averaged_momentum` and `momentum` of the prelude"
+)
 def test_000_7_2_three_forms_of_momentum_are_one() -> None:
     """For 40 random gradients the running average (7.5), the explicit sum (7.9) of all gradients
     and the velocity form with η' = η(1 - μ) agree to 1e-12; with the printed η' = -η(1 - μ) the
@@ -32,7 +34,7 @@ def test_000_7_2_three_forms_of_momentum_are_one() -> None:
     np.testing.assert_allclose(printed, -average, atol=1e-12)
 
 
-@experiment("000.7.2.1", where="the state `m` of `averaged_momentum` in `model.optimizer_state`")
+@experiment("000.7.2.1", where="`averaged_momentum` and `momentum` of the prelude")
 @pytest.mark.parametrize(("mu", "steps", "left"), [(0.9, 10, 0.3487), (0.99, 100, 0.3660)])
 def test_000_7_2_1_a_momentum_left_alone_decays(mu: float, steps: int, left: float) -> None:
     """Without gradients μ^t of a momentum is left: 0.3487 after 10 steps of μ = 0.9 and 0.3660
@@ -55,7 +57,7 @@ def test_000_7_2_1_a_momentum_left_alone_decays(mu: float, steps: int, left: flo
     assert np.all(np.abs(np.exp(-2) - m / start) > 0.2)
 
 
-@experiment("000.7.2.1", where="`momentum` of the prelude against `scipy.integrate.solve_ivp`")
+@experiment("000.7.2.1", where="`averaged_momentum` and `momentum` of the prelude")
 def test_000_7_2_1_momentum_follows_a_damped_motion() -> None:
     """w'' = -(1 - μ) w' - η' g: on w1² + 5 w2² the path of `momentum` stays within 0.005 of the
     solution for μ = 0.999 and comes closer in proportion to 1 - μ; at μ = 1 and without a gradient
@@ -95,7 +97,7 @@ STEPS = {
 }
 
 
-@experiment("000.7.2", where="`averaged_momentum`; a list of 400 rates makes 400 runs in one net")
+@experiment("000.7.2", where="`averaged_momentum` and `momentum` of the prelude")
 @pytest.mark.parametrize("rule", STEPS)
 def test_000_7_2_the_best_rate_of_a_grid_with_and_without_momentum(rule: str) -> None:
     """½(x² + 100 y²) from (1, 1) below 1e-8 with the best of 400 rates: gradient descent takes 447
@@ -119,8 +121,8 @@ def test_000_7_2_the_best_rate_of_a_grid_with_and_without_momentum(rule: str) ->
 @experiment("000.7.2", where="`averaged_momentum` and `momentum` of the prelude")
 def test_000_7_2_momentum_damps_swings_and_gathers_only_without_the_factor() -> None:
     """On w1² + 5 w2² at η = 0.21 gradient descent diverges and (7.5) with μ = 0.9 converges. On a
-    slope of 1, 100 steps of η = 0.1 go -10.0, with (7.5) only -9.100024: no larger rate, as the
-    text has it; without the factor 1 - μ they go -91.000239.
+    slope of 1, 100 steps of η = 0.1 go -10.0, with (7.5) only -9.100024, not further as the text
+    says; without the factor 1 - μ they go -91.000239.
     """
     assert np.abs(descent("sgd(lr=0.21)", 200)[-1]).max() > 1e6
     assert np.abs(descent(f"averaged_momentum(lr=0.21, beta={MU})", 200)[-1]).max() < 1e-3

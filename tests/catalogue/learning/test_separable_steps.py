@@ -20,7 +20,7 @@ optimizer bare(lr) {
 """(7.43) without a guard, after one step of gradient descent."""
 
 
-@experiment("000.7.5.1", where="`quickprop` of the prelude; without its guards in the test")
+@experiment("000.7.5.1", where="`quickprop` of the prelude")
 def test_000_7_5_1_quickprop_solves_a_separable_quadratic_in_its_first_jump() -> None:
     """On w1² + 5 w2² from (3, -2) one gradient step of η = 0.01 gives (2.94, -1.8) and one step of
     Quickprop (0, 0), where the prelude's rule stays; the bare formula becomes 0/0 there.
