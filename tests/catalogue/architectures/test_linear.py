@@ -7,6 +7,7 @@ from functools import cache
 import numpy as np
 import pytest
 
+import netc
 from netc.procedures import newton
 from tests.catalogue.architectures.support import gradients
 from tests.catalogue.experiment import experiment
@@ -51,6 +52,8 @@ def test_000_4_1d_one_newton_step_is_the_least_squares_estimator():
     np.testing.assert_allclose(model.params["w"], closed, rtol=1e-10)
     assert np.max(np.abs(model.grads["w"])) < 1e-12
     np.testing.assert_allclose(np.linalg.inv(H) @ X.T @ X, np.eye(5), atol=1e-12)
+    with pytest.raises(netc.UsageError, match="no output `G` of shape"):
+        newton.minimise(model, X, y, hessian="G", tolerance=0)
 
 
 @experiment("000.4.1c", where="`batch_size * half_squared_error(a, y)`: a sum, with the half")
