@@ -29,15 +29,19 @@ def erf_numpy(x: Array) -> Doubles:
 
 def erfinv_numpy(x: Array) -> Doubles:
     """Winitzki's approximation (2008), then Halley steps on erf (middle) or erfc (tails)."""
-    x = np.asarray(x, np.float64)
+    shape = np.shape(x)
+    x = np.asarray(x, np.float64).ravel()
     inside = np.abs(x) < 1
     a = np.where(inside, np.abs(x), 0.5)
     logarithm = np.log1p(-a * a)
     t = 2 / (pi * 0.147) + logarithm / 2
     z = np.sqrt(np.maximum(np.sqrt(t * t - logarithm / 0.147) - t, 0))
-    for _ in range(3):
-        error = np.where(a < 0.5, _ERF(z) - a, (1 - a) - _ERFC(z))
+    middle, tail = np.flatnonzero(a < 0.5), np.flatnonzero(a >= 0.5)
+    error = np.empty_like(a)
+    for _ in range(3):  # each place is asked only for the function it needs: they are slow
+        error[middle] = _ERF(z[middle]) - a[middle]
+        error[tail] = (1 - a[tail]) - _ERFC(z[tail])
         newton = error / (2 / sqrt(pi) * np.exp(-z * z))
         z = z - newton / (1 + z * newton)
     edge = np.where(np.abs(x) == 1, np.inf, np.nan)
-    return np.copysign(np.where(inside, z, edge), x)
+    return np.copysign(np.where(inside, z, edge), x).reshape(shape)
