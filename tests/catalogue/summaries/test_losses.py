@@ -64,7 +64,7 @@ train { optimizer = sgd(lr=0.5) }
 
 @experiment(
     "S10",
-    "002.1.1 002.3.6",
+    "002.1.1 002.3.6 002.4.0",
     where="`loss` of a label, of a number, of a density with learned parameters",
 )
 def test_s10_constants_learn_classes_a_regression_and_a_density() -> None:
