@@ -70,9 +70,8 @@ def estimate(at, of):
 )
 def test_a33_a_wide_random_network_is_a_gaussian_process():
     """Over 30,000 random networks the covariance of the outputs at two inputs is the arcsine
-    formula (65.197) within 4 standard errors, with the usual erf; with the printed one it is not (E-23).
-    The excess kurtosis falls like 1/K, from above 1 at K = 1 to 0 within the error plus 1/K of
-    that at K = 32."""
+    formula (65.197) within 4 standard errors with the usual erf, and not with the printed one
+    (E-23). The excess kurtosis is above 1 at K = 1 and within its error of that / 32 at K = 32."""
     h, other = np.array([0.5, -1.0]), np.array([1.0, 0.25])
     wide = process(ROOT)
     at, of = drawn(wide, h, other)
