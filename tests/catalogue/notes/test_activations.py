@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import netc
+from netc.procedures.probe import probe
 from tests.catalogue.experiment import experiment
 from tests.catalogue.tools import compiled, differences
 
@@ -52,7 +53,6 @@ net Dying {
   h = x |> dense(3, act=relu, init=normal(0, 1))
   y = sum(h |> dense(1))
   output h
-  output alive = batch_max(h)
   loss (y - t)^2
 }
 train { optimizer = sgd(lr = 0.05); batch = 50; epochs = 30; seed = 1 }
@@ -142,16 +142,16 @@ def test_e25_rrelu_is_random_in_training_and_a_mean_in_use() -> None:
         np.testing.assert_allclose(used[negative], 11 / 48 * z[negative], rtol=1e-14)
 
 
-@experiment("E25", "004.7.1.2.b", where="`output batch_max(h)`: 0 for a unit that is dead")
+@experiment("E25", "004.7.1.2.b", where="`dead` of `netc.procedures.probe`")
 def test_e25_a_dead_rectifier_gets_no_update() -> None:
-    """A unit whose bias is -100 is 0 for all 50 data, which `batch_max(h)` tells; in 30 epochs its
-    weights stay bit for bit as they were while those of the two others move."""
+    """A unit whose bias is -100 is 0 for all 50 data, and `probe` counts 1 dead unit of 3; in 30
+    epochs its weights stay bit for bit as they were while those of the two others move."""
     random = np.random.default_rng(0)
     x, t = random.normal(size=(50, 2)), random.normal(size=50)
     model = compiled(DYING)
     model.params["h.dense.b"] = np.array([0, -100, 0.5])
-    alive = model.forward(x)["alive"]
-    np.testing.assert_array_equal(alive.reshape(-1, 3)[0] > 0, [True, False, True])
+    seen = next(found for found in probe(model, x, t) if found.name == "h")
+    assert (seen.value.dead, seen.value.units) == (1, 3)
     before = np.array(model.params["h.dense.W"])
     model.fit(x, t, progress=False)
     moved = np.array(model.params["h.dense.W"]) != before
