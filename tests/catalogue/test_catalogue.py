@@ -12,7 +12,6 @@ from tests.catalogue.experiment import FOLDER, PARTS, experiments, systems
 UNFINISHED = {
     "regularisation",
     "normalisation",
-    "notes",
 }
 """Parts whose tests are still being written."""
 
