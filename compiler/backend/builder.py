@@ -191,6 +191,10 @@ class Builder:
         index = self.constant(amount, "i64") if isinstance(amount, int) else amount
         return self.op(f"getelementptr {unit}, {pointer.typed}, {index.typed}", "ptr", "p")
 
+    def opaque(self, pointer: Value) -> Value:
+        """The same address; LLVM does not ask how it was computed."""
+        return self.op(f"freeze {pointer.typed}", "ptr", "f")
+
     def load(self, type_: str, pointer: Value, align: int) -> Value:
         return self.op(f"load {type_}, {pointer.typed}, align {align}", type_)
 

@@ -323,12 +323,13 @@ class KernelEmitter(PlacesEmitter):
 
     def _body(self, loop: For, counter: Value | None) -> list[Value]:
         """Emits the body; returns the values carried on, and forgets what was known inside."""
-        level, outside = len(self.segments), dict(self.spread)
+        level, outside, around = len(self.segments), dict(self.spread), self.loops
+        self.loops += counter is not None
         self._define(loop.variable, counter)
         self.statements(loop.body)
         following = [self._value(c.next, self._carry_type(c)) for c in loop.carries]
         del self.segments[level:]
-        self.spread = outside
+        self.spread, self.loops = outside, around
         return following
 
     def _carry_type(self, carry: Carry) -> str:
