@@ -5,6 +5,7 @@ Invariant: the same checks and the same native functions as any other call; only
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -41,11 +42,13 @@ class Inference:
         self._slots = [0] * (first + len(manifest.outputs))
 
     def __call__(self, values: Sequence[object]) -> Outputs | None:
-        """The output, or a dict of several; None when the sample counts differ."""
+        """The output, or a dict of several; None for arrays by name, or of unequal lengths."""
         if self._few is not None:
             found = self._few(values)
             if found is not None:
                 return found
+        if isinstance(values[0], Mapping):
+            return None
         arrays = [c(v) for c, v in zip(self._converters, values)]  # noqa: B905 - checked before
         samples = len(arrays[0])
         if any(len(array) != samples for array in arrays):

@@ -151,6 +151,16 @@ def test_batch_statistics_are_those_of_each_minibatch() -> None:
     assert (model.state["y.batch_norm.mean"] == 0).all()
 
 
+def test_a_net_without_targets_takes_its_data_by_name() -> None:
+    model = netc.compile(source="net N { input x: [2]; y = tanh(x); output y }", precision="f64")
+    x = np.array([[0.0, 1], [2, 3]])
+    assert np.allclose(model.forward({"x": x}), np.tanh(x))
+    model.forward(x)  # few samples have their own function
+    assert np.allclose(model.forward({"x": x}), np.tanh(x))
+    (found,) = probe(model, {"x": x}, training=False)
+    assert found.value.mean == pytest.approx(np.tanh(x).mean())
+
+
 def test_a_probed_model_is_a_model() -> None:
     model = netc.compile(source=TEXT)
     inside = probed(model)
