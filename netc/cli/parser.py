@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 _DATA: Final = (
     "`digits`, a .npz file with arrays named like inputs and targets, a .csv file, "
-    "or a folder with MNIST or CIFAR-10 files"
+    "or a folder with MNIST or CIFAR files"
 )
 
 

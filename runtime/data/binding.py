@@ -41,12 +41,17 @@ class DataSet:
 
 @dataclass(frozen=True, slots=True)
 class Images:
-    """Raw images with labels, and the number that means full brightness."""
+    """Raw images with labels, and the number that means full brightness.
+
+    `levels` are the labels by their number of classes, where a source has more than one for each
+    image.
+    """
 
     pixels: Array  # uint8[n, ...]
     labels: Array  # uint8[n]
     maximum: int
     place: str
+    levels: Mapping[int, Array] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if len(self.pixels) != len(self.labels):
@@ -65,7 +70,26 @@ def bind_images(images: Images, manifest: Manifest, dtype: np.dtype[Any]) -> Arr
     if port.kind == "real":
         pixels = pixels.astype(dtype)
         pixels /= images.maximum
-    return {port.name: pixels, **bind_labels(images.labels, manifest, images.place)}
+    if images.levels:
+        labels = _bind_levels(images, manifest)
+    else:
+        labels = bind_labels(images.labels, manifest, images.place)
+    return {port.name: pixels, **labels}
+
+
+def _bind_levels(images: Images, manifest: Manifest) -> Arrays:
+    """For each target the labels with as many classes."""
+    found = {}
+    for target in manifest.targets:
+        labels = images.levels.get(target.classes or 0)
+        if labels is None or target.shape not in ((), (1,)):
+            known = " and ".join(f"`class[{classes}]`" for classes in images.levels)
+            raise DataError(
+                f"{images.place} has one label of {known} for each sample, "
+                f"target `{target.name}` is neither"
+            )
+        found[target.name] = labels
+    return found
 
 
 def bind_labels(labels: Array, manifest: Manifest, place: str) -> Arrays:

@@ -33,7 +33,7 @@ def open_data(
     if not path.exists():
         raise DataError(
             f"data `{text}` does not exist",
-            "known: `digits`, a .npz file, a .csv file, a folder with MNIST or CIFAR-10 files",
+            "known: `digits`, a .npz file, a .csv file, a folder with MNIST or CIFAR files",
         )
     match path.suffix.lower():
         case ".npz":
@@ -45,7 +45,7 @@ def open_data(
         case other:
             raise DataError(
                 f"data `{text}`: files of type `{other}` are not known",
-                "known: `digits`, a .npz file, a .csv file, a folder with MNIST or CIFAR-10 files",
+                "known: `digits`, a .npz file, a .csv file, a folder with MNIST or CIFAR files",
             )
 
 
@@ -68,5 +68,6 @@ def _folder(path: Path, manifest: Manifest, dtype: np.dtype[Any]) -> DataSet:
         )
     raise DataError(
         f"the folder `{path}` has no data that netc knows",
-        "known: MNIST files (`train-images-idx3-ubyte`, …), CIFAR-10 files (`data_batch_1.bin`, …)",
+        "known: MNIST files (`train-images-idx3-ubyte`, …), CIFAR files (`data_batch_1.bin`, …, or "
+        "`train.bin`)",
     )

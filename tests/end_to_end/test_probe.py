@@ -105,6 +105,26 @@ def test_the_model_stays_as_it_is_and_is_followed(model, data) -> None:
     assert second[0].value.std == pytest.approx(2 * first[0].value.std, rel=1e-12)
 
 
+def test_states_counters_and_numbers_are_those_of_the_model() -> None:
+    text = """net N {
+      input x: [2]
+      target t: [2]
+      y = step * (x |> batch_norm(eps=0))
+      output y
+      loss squared_error(y, t)
+    }
+    train { optimizer = sgd(lr=0) }"""
+    model = netc.compile(source=text, precision="f64")
+    x = np.random.default_rng(2).normal(size=(30, 2))
+    model.step(x, x)
+    model.step(x, x)
+    model.state["y.batch_norm.mean"] = [50, 50]
+    found = probe(model, x, x, training=False)
+    value = next(one.value for one in found if one.name == "y")
+    assert value.mean == pytest.approx(model.forward(x).mean(), rel=1e-12)
+    assert value.mean < -140
+
+
 def test_dead_and_saturated_units() -> None:
     text = """net N {
       input x: [4]

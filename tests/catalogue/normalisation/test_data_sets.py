@@ -118,6 +118,39 @@ def test_x61_two_levels_of_labels() -> None:
     assert 1 > found["super_accuracy"] > found["class_accuracy"] > 0.1
 
 
+TWO_LEVELS = """
+net TwoLevels {
+  input image: [3, 32, 32]
+  target class_of: class[100]
+  target group: class[20]
+  h = image |> flatten |> dense(4)
+  output y = h |> dense(100)
+  output z = h |> dense(20)
+  loss cross_entropy(y, class_of) + cross_entropy(z, group)
+}
+"""
+
+
+@experiment("X61", "000.D.2", where="`--data FOLDER` with the binary files of CIFAR-100")
+def test_x61_cifar_100(tmp_path: Path) -> None:
+    """A record of CIFAR-100 has a superclass, a class and 3x32x32 pixels; a net takes both levels
+    as targets `class[20]` and `class[100]`.
+    """
+    rows = np.random.default_rng(0).integers(0, 256, (60, 3074), np.uint8)
+    rows[:, 0] %= 20
+    rows[:, 1] %= 100
+    (tmp_path / "train.bin").write_bytes(rows[:50].tobytes())
+    (tmp_path / "test.bin").write_bytes(rows[50:].tobytes())
+    model = compiled(TWO_LEVELS, precision="f32")
+    found = open_data(str(tmp_path), model.manifest, np.float32)
+    for part, expected in ((found.train(), rows[:50]), (found.test(), rows[50:])):
+        assert np.array_equal(part["group"], expected[:, 0])
+        assert np.array_equal(part["class_of"], expected[:, 1])
+        pixels = expected[:, 2:] / np.float32(255)
+        assert np.array_equal(part["image"].reshape(len(expected), -1), pixels)
+    assert model.evaluate(found.test())["loss"] == pytest.approx(np.log(2000), rel=0.5)
+
+
 @experiment("X61", "000.D.2", where="`--data FOLDER` with the binary files of CIFAR-10")
 def test_x61_cifar_10(tmp_path: Path) -> None:
     """Records of one label and 3x32x32 pixels: five training files are read in their order, the

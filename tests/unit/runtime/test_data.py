@@ -205,6 +205,38 @@ def test_cut_cifar(cifar):
     refused(path, net(PortSpec("image", (3, 32, 32))), "data_batch_1.bin", "5,000", "3,073")
 
 
+@pytest.fixture
+def cifar_100(tmp_path):
+    rows = np.random.default_rng(0).integers(0, 256, (5, 3074)).astype(np.uint8)
+    rows[:, 0], rows[:, 1] = range(5), range(90, 95)
+    (tmp_path / "train.bin.gz").write_bytes(gzip.compress(rows[:3].tobytes()))
+    (tmp_path / "test.bin").write_bytes(rows[3:].tobytes())
+    return tmp_path, rows
+
+
+def test_cifar_100_has_two_levels_of_labels(cifar_100):
+    path, rows = cifar_100
+    image = PortSpec("image", (3, 32, 32))
+    fine, coarse = PortSpec("fine", (), "class", 100), PortSpec("coarse", (), "class", 20)
+    data = open_data(str(path), net(image, targets=(fine, coarse)), F32)
+    train = data.train()
+    assert train["fine"].tolist() == [90, 91, 92]
+    assert train["coarse"].tolist() == [0, 1, 2]
+    np.testing.assert_allclose(train["image"].reshape(3, -1) * 255, rows[:3, 2:], rtol=1e-6)
+    assert data.test()["fine"].tolist() == [93, 94]
+    assert set(open_data(str(path), net(image, targets=()), F32).train()) == {"image"}
+    only = open_data(str(path), net(image, targets=(coarse,)), F32).test()
+    assert only["coarse"].tolist() == [3, 4]
+
+
+def test_cifar_100_needs_targets_of_its_levels(cifar_100):
+    path, _ = cifar_100
+    image = PortSpec("image", (3, 32, 32))
+    refused(path, net(image), "`class[20]` and `class[100]`", "`digit`")
+    (path / "train.bin.gz").write_bytes(gzip.compress(b"x" * 4000))
+    refused(path, net(image, targets=()), "train.bin", "4,000", "3,074")
+
+
 # -- csv -------------------------------------------------------------------------------------------
 
 IRIS = PortSpec("species", (), "class", 3)
