@@ -76,10 +76,10 @@ def test_000_4_8a_the_slope_of_the_loss_by_all_parameters():
     np.testing.assert_allclose(found["slopes"].mean(0), flat, rtol=1e-10, atol=1e-15)
 
 
-@experiment("000.4.8b", where="`jacobian(a2, x)`")
+@experiment("000.4.8b", "000.1b 000.4.8b", where="`jacobian(a2, x)`")
 def test_000_4_8b_the_jacobian_of_outputs_by_inputs():
     """∂ŷ/∂x has shape K×D = 2×4 for each sample (the 2 of the printed D² is a footnote's mark),
-    equals differences to 1e-9 and is the product of the Jacobians of the layers."""
+    equals differences to 1e-9 and is, by the chain rule, the product of those of the layers."""
     model, x, _ = small()
     found = model.forward(x)
     assert found["whole"].shape == (6, 2, 4)
@@ -182,5 +182,10 @@ def test_000_4_8d_deep_dream_makes_a_unit_as_active_as_it_can():
         steady.append((np.mean(answers), min(answers)))
     assert steady[1][0] > steady[0][0] + 1
     assert steady[1][1] > 2 * steady[0][1]
+    shift = np.random.default_rng(2).integers(-1, 2, 2)
+    assert np.all(shift)
+    step = maximise(model, found, 3, Ascent(1, 0.5, jitter=1), seed=2).inputs - found
+    slope = model.forward(np.roll(found, shift, axis=(1, 2)))["J"][:, 3]
+    np.testing.assert_allclose(step, 0.5 * np.roll(slope, -shift, axis=(1, 2)), atol=1e-6)
     with pytest.raises(netc.UsageError, match="no output `p`"):
         maximise(model, start, 0, output="p")
