@@ -6,7 +6,6 @@ not counted. Traffic is each buffer once, however often a kernel reads it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import ceil, prod
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,7 @@ from netc.compiler.ops.contract import Contract
 from netc.compiler.ops.source import Source
 from netc.compiler.plan.storage import ELEMENT_BYTES
 from netc.compiler.plan.tiles import axes_of, choose_tile
+from netc.records import record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from netc.compiler.stages import Stages
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Description:
     """One kernel. `operations` and `bytes` are those of one run of the function.
 

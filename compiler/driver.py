@@ -21,6 +21,7 @@ from netc.compiler.cache.entry import Entry, entry, of_compiler
 from netc.compiler.program import TeamCode
 from netc.compiler.timings import Timings
 from netc.grammar.folder import Kept
+from netc.records import record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -93,7 +94,7 @@ _LIBRARIES: Final[list[jit.Library]] = []
 """Code that no program owns."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Request:
     """A text and how it is to be compiled."""
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from netc.records import record
 
 if TYPE_CHECKING:
     from netc.compiler.ir.graph import Graph
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
     from netc.grammar.folder import Imported
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Outline:
     """A checked text as a run sees it.
 

@@ -8,9 +8,10 @@ Every native function has the signature `void f(int64_t *call)`; `call` is a blo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import Literal
+
+from netc.records import record
 
 FunctionName = Literal[
     "infer", "infer_one", "evaluate", "forward", "backward", "update", "step", "train"
@@ -71,7 +72,7 @@ SEAT_BYTES = 640
 """Memory of a worker, zeroed before it is made ready; aligned to BARRIER_LINE."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TeamCode:
     """Addresses of the native functions that let threads work together; each takes one address.
 
@@ -86,7 +87,7 @@ class TeamCode:
     dismiss: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class PortSpec:
     """An array of the caller: C-contiguous rows of `shape` in the program's precision."""
 
@@ -97,7 +98,7 @@ class PortSpec:
     missing: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class StoredSpec:
     """A value in a persistent block: bytes from its start, and strides in bytes."""
 
@@ -107,7 +108,7 @@ class StoredSpec:
     strides: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Block:
     """A persistent block: its size in bytes and what lies where."""
 
@@ -115,7 +116,7 @@ class Block:
     values: tuple[StoredSpec, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class FunctionSpec:
     """One native function: symbol, the arrays it takes, and the scratch memory it needs.
 
@@ -143,7 +144,7 @@ class FunctionSpec:
         return self.work + self.work_per_block * blocks
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class InferenceSpec:
     """What the functions of inference take and give: all that a caller needs before the first call.
 
@@ -155,7 +156,7 @@ class InferenceSpec:
     few: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Manifest:
     """Everything a runtime needs to know about a program."""
 
@@ -175,7 +176,7 @@ class Manifest:
     inference: InferenceSpec = InferenceSpec()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Settings:
     """The train block's run-time numbers, with the language's defaults."""
 

@@ -29,6 +29,7 @@ from netc.compiler.plan.text import show_plan
 from netc.compiler.plan.work import work
 from netc.grammar.parser import parse
 from netc.grammar.show import show as show_tree
+from netc.records import record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,7 +51,7 @@ if TYPE_CHECKING:
 STAGES: Final = ("ast", "graph", "backward", "simplified", "fused", "loops", "llvm", "asm")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Checked:
     """A text that follows every rule of the language: its tree, and what it means."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 from netc.grammar import tree
@@ -17,6 +17,7 @@ from netc.grammar.diagnostics import Failure
 from netc.grammar.fold import fold, span_of
 from netc.grammar.mistakes import NumberOutOfRange, UnknownEscape
 from netc.grammar.source import Source, Span
+from netc.records import record
 
 if TYPE_CHECKING:
     from lark import ParseTree, Token
@@ -37,7 +38,7 @@ def build(root: ParseTree, source: Source) -> tree.File:
     return cast("tree.File", fold(root, source, _Builder(source)))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class _Group(tree.Tree):
     """Several parts between brackets, on their way into their owner."""
 

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import os
 import posixpath
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from netc.grammar.source import Source
 from netc.grammar.suggest import did_you_mean
+from netc.records import record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Imported:
     """An imported text: the path that named it, and its file once links are followed."""
 
@@ -50,7 +50,7 @@ class Library(Protocol):
         """The text that the file `importer` calls `path`; raises NoText."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Folder:
     """The files below a folder; `shown` is the folder as reports write it."""
 
@@ -112,7 +112,7 @@ class Folder:
         return f"did you mean {' or '.join(found)}?" if found else ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Kept:
     """Texts kept with a run: `files` by file, and the file of each path that named one."""
 

@@ -7,28 +7,29 @@ comment can still join the line it belongs to and nothing ends in spaces.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
+
+from netc.records import record
 
 WIDTH: Final = 100
 INDENT: Final = 2
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Line:
     """A break of the enclosing group, or `flat` where the group fits on a line."""
 
     flat: str = " "
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class HardLine:
     """A break in any case; with `blank` an empty line before it, except after an opening brace."""
 
     blank: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Comment:
     """A comment; `trailing` ones stay on the line of the text before them."""
 
@@ -36,14 +37,14 @@ class Comment:
     trailing: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Nest:
     """A part whose lines are indented once more."""
 
     content: Doc
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Group:
     """A part that is broken as a whole or not at all."""
 

@@ -7,21 +7,22 @@ Equality is identity: two equal texts at two places are two nodes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
+
+from netc.records import record
 
 if TYPE_CHECKING:
     from netc.grammar.source import Source, Span
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class Tree:
     """Anything with a place in the text."""
 
     span: Span
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class Ident(Tree):
     """A name where it is declared, or an argument's name; in Unicode's normal form C."""
 
@@ -31,47 +32,47 @@ class Ident(Tree):
 # -- expressions ---------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class Number(Tree):
     """`1`, `0.5`, `1e-3`, `1_000`; `value` is an int if the text has no point and no exponent."""
 
     value: int | float
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class String(Tree):
     """`"same"`, without the quotes and with escapes resolved."""
 
     value: str
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class Boolean(Tree):
     """`true` or `false`."""
 
     value: bool
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class Name(Tree):
     """A use of a name; of the reserved words only `init` can be one, a parameter called so."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class Training(Tree):
     """The keyword `training`."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class Member(Tree):
     """`enc.dense.W`: a path of two or more names."""
 
     path: tuple[Ident, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class Argument(Tree):
     """One argument of a call: positional when `name` is None."""
 
@@ -79,7 +80,7 @@ class Argument(Tree):
     value: Expr
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class Call(Tree):
     """`f(a, key=b)`; the callee is always a plain name."""
 
@@ -87,21 +88,21 @@ class Call(Tree):
     arguments: tuple[Argument, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class Negate(Tree):
     """`-x`."""
 
     operand: Expr
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class Not(Tree):
     """`not x`."""
 
     operand: Expr
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class Operation(Tree):
     """A flat left-associative run: `first (operator operand)*`, all of one precedence level.
 
@@ -112,14 +113,14 @@ class Operation(Tree):
     rest: tuple[tuple[Operator, Expr], ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class Operator(Tree):
     """The operator between two operands of an `Operation`."""
 
     symbol: Literal["+", "-", "*", "/", "@", "and", "or"]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class Compare(Tree):
     """`a < b`; comparisons do not chain."""
 
@@ -128,7 +129,7 @@ class Compare(Tree):
     right: Expr
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class Power(Tree):
     """`base ^ exponent`, right-associative."""
 
@@ -136,14 +137,14 @@ class Power(Tree):
     exponent: Expr
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class Transpose(Tree):
     """`a'`."""
 
     operand: Expr
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class Slice(Tree):
     """`lo:hi` in an index; either end may be missing."""
 
@@ -151,12 +152,12 @@ class Slice(Tree):
     stop: Expr | None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class Rest(Tree):
     """`..` in an index or a shape pattern: any number of axes."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class Index(Tree):
     """`x[1, 2:3, ..]`."""
 
@@ -164,21 +165,21 @@ class Index(Tree):
     items: tuple[Expr | Slice | Rest, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class ListOf(Tree):
     """`[a, b, c]` or `[]`: a constant tensor, a stack, or a shape where a shape is expected."""
 
     items: tuple[Expr, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class Pipe(Tree):
     """`x |> f |> g(1)`: the first stage is a value (in a chain: a stage), the others are stages."""
 
     stages: tuple[Expr, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class If(Tree):
     """`if c then a else b`, decided at compile time."""
 
@@ -187,7 +188,7 @@ class If(Tree):
     otherwise: Expr
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class Lambda(Tree):
     """`i -> e`."""
 
@@ -220,14 +221,14 @@ Expr = (
 # -- shapes and types in declarations --------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class Shape(Tree):
     """`[n]`, `[c, h, w]`, `[.., n]`: sizes are expressions; in a header a bare name binds."""
 
     axes: tuple[Expr | Rest, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class PortType(Tree):
     """Type of an input or target: `[784]`, `class[10]`, `class[10][n]`, `int[3]`, or `missing`."""
 
@@ -240,7 +241,7 @@ class PortType(Tree):
 # -- statements ------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class Binding(Tree):
     """`y = e`."""
 
@@ -248,7 +249,7 @@ class Binding(Tree):
     value: Expr
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class Param(Tree):
     """`param W: [n, units] = init`; `shape` is None for a scalar, `value` None for the default."""
 
@@ -257,7 +258,7 @@ class Param(Tree):
     value: Expr | None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class State(Tree):
     """`state s: shape = value`."""
 
@@ -266,7 +267,7 @@ class State(Tree):
     value: Expr
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class Assign(Tree):
     """`s <- e`."""
 
@@ -274,14 +275,14 @@ class Assign(Tree):
     value: Expr
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class Return(Tree):
     """`return e`."""
 
     value: Expr
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class IfBlock(Tree):
     """`if c { … } else { … }`, decided at compile time; opens no scope."""
 
@@ -290,7 +291,7 @@ class IfBlock(Tree):
     otherwise: tuple[Statement, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class Port(Tree):
     """`input x: [784]` or `target t: class[10]`."""
 
@@ -299,7 +300,7 @@ class Port(Tree):
     type: PortType
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class Instance(Tree):
     """`layer enc = dense(64) |> relu`: one instance with one set of parameters."""
 
@@ -307,7 +308,7 @@ class Instance(Tree):
     chain: Expr
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class Output(Tree):
     """`output p = e`; with `output p` the name is also the value."""
 
@@ -315,21 +316,21 @@ class Output(Tree):
     value: Expr | None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class Loss(Tree):
     """`loss e`."""
 
     value: Expr
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class Penalty(Tree):
     """`penalty e`."""
 
     value: Expr
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class Metric(Tree):
     """`metric accuracy = e`."""
 
@@ -337,7 +338,7 @@ class Metric(Tree):
     value: Expr
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class Assert(Tree):
     """`assert e`."""
 
@@ -347,14 +348,14 @@ class Assert(Tree):
 # -- items -----------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class Import(Tree):
     """`import "other.net"`."""
 
     path: String
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class Const(Tree):
     """`const classes = 10`, at top level or in a block."""
 
@@ -363,7 +364,7 @@ class Const(Tree):
     doc: str | None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class Parameter(Tree):
     """A parameter in the header of `fn`, `layer`, `init`, `optimizer`.
 
@@ -376,7 +377,7 @@ class Parameter(Tree):
     default: Expr | None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class Gradient(Tree):
     """`gradient(g) = e1, e2`: one cotangent for each argument."""
 
@@ -384,7 +385,7 @@ class Gradient(Tree):
     values: tuple[Expr, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class Definition(Tree):
     """`fn`, `layer`, `init` or `optimizer`. `fn f(x) = e` has the body `return e`."""
 
@@ -396,7 +397,7 @@ class Definition(Tree):
     doc: str | None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class Net(Tree):
     """`net Name { … }`."""
 
@@ -405,7 +406,7 @@ class Net(Tree):
     doc: str | None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class Setting(Tree):
     """`batch = 64`, or `optimizer("enc.*") = …` with a group."""
 
@@ -414,14 +415,14 @@ class Setting(Tree):
     value: Expr
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class Freeze(Tree):
     """`freeze("enc.*")`."""
 
     group: String
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class Train(Tree):
     """`train { … }`."""
 
@@ -448,7 +449,7 @@ Statement = (
 Item = Import | Const | Definition | Net | Train
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class File(Tree):
     """A whole text."""
 

@@ -8,7 +8,6 @@ several threads the times of a kernel are added up.
 from __future__ import annotations
 
 from ctypes import c_int64
-from dataclasses import dataclass
 from statistics import median
 from time import perf_counter, process_time
 from typing import TYPE_CHECKING, Final
@@ -19,6 +18,7 @@ from netc.compiler.backend import jit
 from netc.compiler.backend.probes import probes
 from netc.compiler.backend.stamps import COUNTERS, stamped
 from netc.compiler.describe import Description, describe
+from netc.records import record
 from netc.runtime.arguments import Signature
 from netc.runtime.evaluate import addresses, new_outputs
 from netc.runtime.executable import Executable
@@ -41,7 +41,7 @@ PROBING: Final = 0.1
 """Seconds for each of the two loops that find what the machine can do."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class KernelTime:
     """One kernel: calls and seconds of one run, those of all threads together."""
 
@@ -60,7 +60,7 @@ class KernelTime:
         return self.description.bytes / self.seconds if self.seconds else 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Profile:
     """A function, run over so many samples.
 

@@ -6,11 +6,11 @@ Invariant: a `Batch` holds one converted array for each name, all with the same 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from netc.records import record
 from netc.runtime.arrays import Array, Converter, element_type
 from netc.runtime.errors import DataError, count, listing, suggestion
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from netc.compiler.program import Manifest
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Batch:
     """Converted arrays by name, and how many samples they hold."""
 

@@ -20,6 +20,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as tensors_from_bytes
 from safetensors.numpy import save as tensors_to_bytes
 
+from netc.records import record
 from netc.runtime.errors import DataError
 from netc.runtime.history import History, plain
 
@@ -59,7 +60,7 @@ class Description:
     over_data: bool = False  # whether the values over the training data have been computed
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Run:
     """A run folder, read and checked for itself."""
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from netc.compiler.program import Job, Slot
+from netc.records import record
 from netc.runtime.arrays import Array, address, element_type
 from netc.runtime.blocks import Arena, Values
 from netc.runtime.errors import UsageError, suggestion
@@ -99,7 +100,7 @@ class Counters:
     epochs: int = 1
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TrainingRun:
     """One call of the native training loop: its numbers, and the memory it reports to.
 
@@ -119,7 +120,7 @@ class TrainingRun:
     first: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class NativeCall:
     """One native function with its own call block, and the job for several threads.
 

@@ -10,13 +10,13 @@ import signal
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from dataclasses import dataclass
 from math import ceil
 from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from netc.records import record
 from netc.runtime.evaluate import EVALUATION_BATCH, addresses, evaluation
 from netc.runtime.executable import Executable, TrainingRun
 from netc.runtime.history import EpochRecord, History, Reason
@@ -38,7 +38,7 @@ CHUNK_EPOCHS: Final = 65_536  # of one native call: its history is allocated bef
 _STEPS, _STOP, _EPOCHS = range(3)  # places in the progress counters
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Snapshot:
     """All that training changes, at one step."""
 
@@ -134,9 +134,9 @@ class Training:
         That one goes on with the rest of its samples, if the model is still as it was left.
         """
         begun = self._history.unfinished(self._data.samples)
-        for record in self._history.epochs:
-            if record is not begun:
-                self._stopping.observe(record)
+        for epoch in self._history.epochs:
+            if epoch is not begun:
+                self._stopping.observe(epoch)
         kept = self._history.kept
         if self._options.restore_best and kept and kept.epoch == self._stopping.best_epoch:
             self._best = Snapshot.of(self._executable)

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Literal
 
+from netc.records import record
 from netc.runtime.errors import DataError
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 Reason = Literal["epochs", "max_steps", "patience", "stop_change", "interrupted"]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class EpochRecord:
     """One epoch: its number, steps and seconds since the run began, and its values.
 

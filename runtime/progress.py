@@ -6,9 +6,10 @@ Invariant: everything goes to standard error; nothing here changes a result.
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING, Final, Protocol
+
+from netc.records import record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 LINE_SECONDS: Final = 1.0  # without a terminal: at most one line in this time
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Plan:
     """The run ahead: its steps, samples and steps of an epoch, and the number of the last epoch."""
 

@@ -5,10 +5,10 @@ Invariant: decisions depend on the records alone, never on time.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import inf, isnan
 from typing import TYPE_CHECKING
 
+from netc.records import record
 from netc.runtime.errors import UsageError, suggestion
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from netc.runtime.options import RunOptions
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Monitor:
     """The value that decides: `objective` and `loss` get better downwards, metrics upwards.
 

@@ -7,13 +7,13 @@ not.
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import groupby, islice
 from typing import TYPE_CHECKING, Final
 
 from netc.compiler.backend.barrier import barrier
 from netc.compiler.backend.builder import Builder, Value, define
 from netc.compiler.program import Slot
+from netc.records import record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -38,7 +38,7 @@ BLOCK_SLOTS: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Layout:
     """Where the values of a function lie: arena offsets, and bytes inside the persistent blocks."""
 

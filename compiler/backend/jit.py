@@ -7,7 +7,6 @@ pay: the second takes a tenth longer and gives the same inner loops.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,7 @@ import llvmlite
 from llvmlite import binding as llvm
 
 from netc.compiler.backend.errors import InternalError
+from netc.records import record
 
 if TYPE_CHECKING:
     from netc.compiler.backend.target import Target
@@ -35,7 +35,7 @@ def assembly(text: str, target: Target) -> str:
     return str(_machine(target).emit_assembly(_parse(text, target)))
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Library:
     """Machine code in memory. The code lives as long as this object."""
 

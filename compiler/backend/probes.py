@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from ctypes import CFUNCTYPE, c_int64, c_void_p
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -17,6 +16,7 @@ from netc.compiler.backend.stamps import (
     STAMPS,
     stamps_module,
 )
+from netc.records import record
 
 if TYPE_CHECKING:
     from netc.compiler.backend.target import Target
@@ -77,7 +77,7 @@ LEAST_STREAMED: Final = 1 << 23
 """Bytes in a half of the memory, and bytes that a call reads and writes, at least."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Probes:
     """Native loops: `operations` of one call of `multiply_add`; what `stream` reads and writes."""
 

@@ -6,13 +6,13 @@ is the same machine code on every machine that can run it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Final, Literal
 
 from llvmlite import binding as llvm
 
 from netc.compiler.backend.errors import TargetError
+from netc.records import record
 
 if TYPE_CHECKING:
     from netc.compiler.ir.types import Precision
@@ -27,7 +27,7 @@ _NEEDS: Final[dict[TargetName, tuple[str, ...]]] = {
 """The features that the levels x86-64-v4 and x86-64-v3 of LLVM take for granted, best first."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Target:
     """What the generator must know about a processor.
 

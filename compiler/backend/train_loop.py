@@ -10,13 +10,13 @@ barrier.
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from netc.compiler.backend.barrier import barrier
 from netc.compiler.backend.builder import Builder, Value, define
 from netc.compiler.backend.random import order_function
 from netc.compiler.program import Slot
+from netc.records import record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,7 +29,7 @@ STEPS_DONE, STOP, EPOCHS_DONE, LEAVE = range(4)
 """Words of the progress array."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Loop:
     """The pieces of memory the loop works on: counters, the step's call block, results, sums.
 

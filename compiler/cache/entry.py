@@ -7,7 +7,6 @@ cannot be read, for whatever reason, is a miss.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from netc.compiler.cache.keys import compiler_key, hashed, program_key
@@ -16,6 +15,7 @@ from netc.compiler.cache.store import Store, folder
 from netc.compiler.outline import Outline
 from netc.compiler.program import FunctionSpec, Manifest, Settings
 from netc.grammar.folder import NoText
+from netc.records import record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from netc.grammar.source import Source
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Entry:
     """The files of one program; without a store there are none and none are made."""
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 import os
 import stat
 from contextlib import suppress
-from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
+
+from netc.records import record
 
 VARIABLE: Final = "NETC_CACHE"
 LIMIT: Final = 256 * 2**20
@@ -34,7 +35,7 @@ def folder() -> str | None:
     return os.path.join(base, "netc") if base else None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Store:
     """The files of one folder, at most `limit` bytes of them."""
 

@@ -6,12 +6,12 @@ obstacle.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from netc.compiler.ir.graph import toposort
 from netc.compiler.ops.custom import Custom, placeholder
 from netc.compiler.ops.elementwise import StopGradient, mul
+from netc.records import record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from netc.compiler.ir.graph import Node
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Obstacle:
     """An operation without derivative on the way from a variable to a value, both included."""
 

@@ -6,7 +6,6 @@ initialisers are kept as text with the scope they stand in.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from netc.compiler.elaborate import known
@@ -31,6 +30,7 @@ from netc.compiler.elaborate.values import (
 )
 from netc.grammar import tree
 from netc.grammar.diagnostics import Failure, Related
+from netc.records import record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from netc.grammar.source import Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Given:
     """The arguments of a call as written, after the tensor that a pipe or chain sends first."""
 

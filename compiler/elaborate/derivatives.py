@@ -6,7 +6,7 @@ parameters of a group count as one vector.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from netc.compiler.derive import derivatives as derive
@@ -27,6 +27,7 @@ from netc.compiler.ops.movement import reshape
 from netc.compiler.ops.reduce import Reduce
 from netc.compiler.ops.source import Source, SourceForm, source
 from netc.grammar.diagnostics import Failure, Related
+from netc.records import record
 
 if TYPE_CHECKING:
     from netc.compiler.derive.obstacles import Obstacle
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 SYMBOLS: Final = {word: symbol for symbol, word in OPERATORS.items()}
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Variables:
     """What a derivative is taken with respect to: one value, or a group as one vector."""
 

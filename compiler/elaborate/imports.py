@@ -24,6 +24,7 @@ from netc.grammar import tree
 from netc.grammar.diagnostics import CompileError, Related
 from netc.grammar.folder import NoText
 from netc.grammar.parser import parse
+from netc.records import record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from netc.grammar.source import Source
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Unit:
     """One text with what it means."""
 

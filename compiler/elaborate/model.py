@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Literal
+
+from netc.records import record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
     from netc.grammar.source import Source, Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Port:
     """An input or target: its per-sample shape and which numbers it accepts."""
 
@@ -27,7 +29,7 @@ class Port:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Stored:
     """A parameter, a state of the net or a state of the optimizer.
 
@@ -44,7 +46,7 @@ class Stored:
     over_data: Node | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Named:
     """A named value: an output, a metric, the next value of a state."""
 
@@ -53,7 +55,7 @@ class Named:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Values:
     """What the net computes in one mode. `loss` is a scalar for each sample, `penalty` unbatched.
 
@@ -69,7 +71,7 @@ class Values:
     seen: tuple[Named, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Update:
     """The optimizer applied to one parameter.
 
@@ -84,7 +86,7 @@ class Update:
     next_states: tuple[Named, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class RunScalar:
     """A number that a run may change without recompiling; `default` comes from the text.
 
@@ -95,7 +97,7 @@ class RunScalar:
     default: float
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LayerRow:
     """One line of the summary: a layer use, its output shape, own parameters and MACs a sample."""
 
@@ -106,7 +108,7 @@ class LayerRow:
     macs: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Model:
     """A checked net. `training` and `inference` are the same text in the two modes."""
 

@@ -7,7 +7,7 @@ at its true line and column, and kept for the life of the process.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cache
 from itertools import chain
 from pathlib import Path
@@ -17,6 +17,7 @@ import netc.grammar
 from netc.grammar import tree
 from netc.grammar.parser import parse
 from netc.grammar.source import Source
+from netc.records import record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 _START: Final = re.compile(r"^(?:fn|layer|init|optimizer|const)[ \t]+(\w+)", re.MULTILINE)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class Prelude:
     """The definitions under `grammar/prelude`."""
 
@@ -52,7 +53,7 @@ class Prelude:
         return None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class FileModule:
     """The definitions and constants of one parsed text; `overrides` come from outside."""
 

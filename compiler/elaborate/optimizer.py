@@ -6,7 +6,7 @@ unless it is NaN. States start from the text's own numbers.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import nan
 from typing import TYPE_CHECKING
 
@@ -25,6 +25,7 @@ from netc.compiler.ir.graph import substitute
 from netc.compiler.ops.source import constant, source
 from netc.grammar import tree
 from netc.grammar.diagnostics import Failure
+from netc.records import record
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from netc.compiler.ir.graph import Node
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Rule:
     """An optimizer of the train block with its arguments bound; `pattern` None is the default."""
 

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from netc.records import record
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
@@ -96,7 +98,7 @@ class Path:
         return f"{self.name}.{name}" if self.name else name
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Bound:
     """What a name means and where; None stands for a value that could not be computed.
 
@@ -108,7 +110,7 @@ class Bound:
     argument: Span | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Filling:
     """The value being initialised: draws take its shape and its name."""
 
@@ -116,7 +118,7 @@ class Filling:
     shape: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class GroupUse:
     """A group of parameters as it was when a text used it."""
 
@@ -178,7 +180,7 @@ class Session:
         return self.paths.setdefault(name, Path(name))
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Scope:
     """Where a text is read: its module, the names bound so far, and the path of new parameters.
 

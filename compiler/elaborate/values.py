@@ -6,8 +6,9 @@ node whose value is known when the net runs; callables are never values.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeGuard
+
+from netc.records import record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 Number = int | float
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Tensor:
     """A graph node; `classes` is K for labels 0…K-1, `missing` tells that -1 stands for unknown."""
 
@@ -33,7 +34,7 @@ class Tensor:
         return self.node.type.shape
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Group:
     """Several parameters that count as one concatenated vector; elementwise operations distribute.
 
@@ -52,7 +53,7 @@ Known = bool | int | float | str | tuple["Known", ...]
 Value = Known | Tensor | Group
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Operand:
     """A value with the text it came from, and where that text's name was bound."""
 
@@ -61,7 +62,7 @@ class Operand:
     declared: Span | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Chain:
     """Stages that wait for a tensor: each application evaluates the text again in its own scope."""
 
@@ -69,7 +70,7 @@ class Chain:
     scope: Scope
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Instance:
     """`layer enc = …`: a chain with one set of parameters, under the name `name`.
 
@@ -81,7 +82,7 @@ class Instance:
     broken: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Deferred:
     """An initialiser that waits for the shape of its parameter."""
 
@@ -89,7 +90,7 @@ class Deferred:
     scope: Scope
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Closure:
     """A definition with the module whose text it stands in."""
 
@@ -97,7 +98,7 @@ class Closure:
     module: Module
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Primitive:
     """An operation that the compiler itself knows.
 
@@ -118,7 +119,7 @@ class Primitive:
 Callable_ = Closure | Primitive | Chain | Instance | Deferred
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Use:
     """One call of a primitive: where it stands and its bound arguments."""
 

@@ -6,9 +6,10 @@ arguments; equality is identity. Every traversal is iterative.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 from weakref import WeakValueDictionary
+
+from netc.records import record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -48,7 +49,7 @@ class Node:
         return f"<{self.op} : {self.type}>"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Output:
     """A named root of a graph: value `node` goes to `name` in `space`."""
 
@@ -57,7 +58,7 @@ class Output:
     node: Node
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Graph:
     """A function: what it computes and where the results go. Unreachable nodes do not exist."""
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import re
 from abc import abstractmethod
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+
+from netc.records import record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 Array = NDArray[np.floating[Any]]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Environment:
     """What a graph reads while it is interpreted.
 
@@ -43,7 +44,7 @@ Times: TypeAlias = "Callable[[Node, Node], Node]"
 in the shadow of a `where` (a zero cotangent stays zero whatever the derivative is)."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Sample:
     """One op with per-sample operand shapes, and from where tests draw the operands' elements.
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import prod
 from typing import Literal
+
+from netc.records import record
 
 Precision = Literal["f32", "f64"]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TensorType:
     """`f32[B, 3, 4]` (batched: one value for each sample) or `f32[3, 4]`.
 

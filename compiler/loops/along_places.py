@@ -8,7 +8,6 @@ one, so that no lane is idle, and is cut off where it has but one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import groupby, pairwise, product
 from typing import TYPE_CHECKING, Final
 
@@ -19,6 +18,7 @@ from netc.compiler.loops.tracks import Track, tracks
 from netc.compiler.loops.window_loops import outer_results, summed_terms
 from netc.compiler.ops.contract import Contract
 from netc.compiler.plan import tiles
+from netc.records import record
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,7 +30,7 @@ Span = tuple[int, int]
 """Lanes from the first up to, not including, the second."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Strip:
     """Neighbouring vectors of places: where each starts, its live lanes, and those of each tap.
 
@@ -104,7 +104,7 @@ def _write_tracks(product_: Product, outer: Sequence[Track], last: Track) -> Non
                 _finish(tile_of, _sums(tile_of))
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Tile:
     """One tile: where it stands in the outer windows, the free letters and the last window."""
 

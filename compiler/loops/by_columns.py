@@ -8,7 +8,7 @@ Nothing batched (columns): the operand with the columns is read as it lies.
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Final
 
 from netc.compiler.loops.loops import (
@@ -31,6 +31,7 @@ from netc.compiler.loops.product import (
 )
 from netc.compiler.loops.tile import accumulate, finish
 from netc.compiler.plan import tiles
+from netc.records import record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -56,7 +57,7 @@ BLOCK, LANE = "block", "lane"
 """Summed loops of the batch, beside the letters of the contraction."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Panel:
     """The moving operand by samples: for each block, letters and panel, rows of `width` vectors."""
 

@@ -8,7 +8,6 @@ own at the borders.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import groupby, product
 from typing import TYPE_CHECKING, Final
 
@@ -19,6 +18,7 @@ from netc.compiler.loops.tracks import Track, tracks
 from netc.compiler.loops.window_loops import outer_results, summed_terms
 from netc.compiler.ops.contract import Contract
 from netc.compiler.plan import tiles
+from netc.records import record
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,7 +34,7 @@ SIZE_COST: Final = 0.06
 """What a second size of tiles must save: it is as much code again."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Piece:
     """`times` tiles of `size` neighbouring results from `first` on, with the same valid terms."""
 
@@ -70,7 +70,7 @@ def _write_tracks(product_: Product, chosen: Sequence[Track]) -> None:
                         _finish(tile_of, _sums(tile_of))
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Tile:
     """One tile: where it stands in the outer windows, the free letters and the last window."""
 

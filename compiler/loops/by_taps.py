@@ -8,7 +8,6 @@ in memory. The lanes of samples beyond the batch are masked there: they never co
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import groupby, product
 from typing import TYPE_CHECKING, Final
 
@@ -19,6 +18,7 @@ from netc.compiler.loops.window_loops import outer_results, summed_terms
 from netc.compiler.ops.contract import Contract
 from netc.compiler.plan import tiles
 from netc.compiler.plan.storage import ELEMENT_BYTES
+from netc.records import record
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,7 +36,7 @@ UNROLL: Final = 8
 """Most places in one body of a loop."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Sweep:
     """One pass over a chunk: the windows, the first place of the chunk and how many it has.
 
@@ -54,7 +54,7 @@ class _Sweep:
         return 1 if letter is None else self.product.axes.sizes[letter]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Tile:
     """Rows by columns by taps: where they start, and how many there are."""
 

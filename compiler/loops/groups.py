@@ -8,11 +8,11 @@ index only, a nest when what it reads there lies under the same outer index.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from netc.compiler.loops.windows import same_windows
 from netc.compiler.plan.indices import gathers, in_parts, read_axes
+from netc.records import record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Shape = tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Part:
     """Stores in the loops `inner` inside the outer loops of a nest.
 
@@ -34,7 +34,7 @@ class Part:
     stores: tuple[Store, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Nest:
     """Parts that share the loops over the leading axes `outer`."""
 

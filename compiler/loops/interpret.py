@@ -5,7 +5,7 @@ Invariant: an access outside its buffer is an error, and memory that was never w
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
@@ -42,6 +42,7 @@ from netc.compiler.loops.loops import (
 )
 from netc.compiler.ops.elementwise import ELEMENTWISE
 from netc.compiler.ops.source import dtype, uniform
+from netc.records import record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -99,7 +100,7 @@ def run_kernel(
         _Run(buffers, env, lanes, number, integers).statements(kernel.body)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Run:
     """A kernel while it is executed: integer variables and values by name."""
 

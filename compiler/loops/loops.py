@@ -8,13 +8,13 @@ have one form.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from netc.records import record
 
 Operand = str | float
 """The name of a value, or a literal number."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Affine:
     """`constant + Σ coefficient · variable`, an integer; terms sorted by variable, none zero."""
 
@@ -52,7 +52,7 @@ def var(name: str) -> Affine:
     return Affine(0, ((name, 1),))
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Count:
     """A run-time loop count: `base // divisor`, or `base % divisor`.
 
@@ -73,7 +73,7 @@ class Count:
 Extent = int | Count
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Load:
     """`name = buffer[index]`, or the vector that starts there, of elements `step` apart.
 
@@ -89,7 +89,7 @@ class Load:
     live: tuple[int, int] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Store:
     """`buffer[index] = value`; wide stores write a whole vector, or its first `live` lanes."""
 
@@ -100,7 +100,7 @@ class Store:
     live: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AddSums:
     """`buffer[indices[i]] += Σ lanes of values[i]`, for at most as many values as lanes."""
 
@@ -109,7 +109,7 @@ class AddSums:
     values: tuple[Operand, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Prefetch:
     """Asks for the cache line of `buffer[index]`; changes no value."""
 
@@ -117,7 +117,7 @@ class Prefetch:
     index: Affine
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Compute:
     """`name = op(args)`: an elementwise op of the graph, or one of the kernel level.
 
@@ -131,7 +131,7 @@ class Compute:
     args: tuple[Operand, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Bind:
     """`name = count`, an integer variable."""
 
@@ -139,7 +139,7 @@ class Bind:
     count: Count
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Quotient:
     """`name = index // divisor` (or `%`), an integer variable; the index is never negative."""
 
@@ -149,7 +149,7 @@ class Quotient:
     remainder: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Within:
     """Which rounds r of a loop of `extent` keep 0 <= index + step · r < length: a range.
 
@@ -164,7 +164,7 @@ class Within:
     extent: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Guard:
     """`name`: whether 0 <= index < length, the same in all lanes.
 
@@ -177,7 +177,7 @@ class Guard:
     length: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Position:
     """`name` = the number `index`, or `index + lane` when wide."""
 
@@ -186,7 +186,7 @@ class Position:
     wide: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Mask:
     """`name`: in which lanes `index + lane < limit` holds. The limit is a number or "B"."""
 
@@ -195,7 +195,7 @@ class Mask:
     limit: int | str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Draw:
     """`name` = a uniform random number for an element and a sample of the draw named `path`.
 
@@ -209,7 +209,7 @@ class Draw:
     lanes: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ReadScalar:
     """`name` = a run-time number of the call (step, epoch, …)."""
 
@@ -217,7 +217,7 @@ class ReadScalar:
     scalar: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TransposeTile:
     """A square of as many vectors as a vector has lanes, from one buffer turned into another.
 
@@ -234,7 +234,7 @@ class TransposeTile:
     stride: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Place:
     """`name` = the whole part of a narrow value in 0 ≤ value < `limit`, an integer variable."""
 
@@ -243,7 +243,7 @@ class Place:
     limit: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Places:
     """`name` = for each lane the whole part of a value times `step`, plus the lane if `apart`.
 
@@ -257,7 +257,7 @@ class Places:
     apart: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Rows:
     """`name` = for each lane the row of sample `index + lane`; dead lanes repeat the last row."""
 
@@ -265,7 +265,7 @@ class Rows:
     index: Affine
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LoadRows:
     """`name` = for each lane `buffer[row · size + element]`; `rows` names `Rows` or `Places`."""
 
@@ -276,7 +276,7 @@ class LoadRows:
     element: Affine
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class PackRows:
     """All `size` elements of `Rows`, at least as many as lanes.
 
@@ -290,7 +290,7 @@ class PackRows:
     index: Affine
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class StoreRows:
     """`buffer[(first + lane) · size + element] = value`, for lanes with `first + lane < B`."""
 
@@ -301,7 +301,7 @@ class StoreRows:
     value: Operand
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class StoreResult:
     """Writes a narrow value to the double-precision array of results."""
 
@@ -310,7 +310,7 @@ class StoreResult:
     value: Operand
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Carry:
     """A value carried round a loop: `name` inside, `initial` at first, `next` after each round.
 
@@ -324,7 +324,7 @@ class Carry:
     wide: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class For:
     """`for variable in 0 … extent - 1`; zero rounds are allowed for run-time extents.
 
@@ -365,7 +365,7 @@ Statement = (
 )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class Kernel:
     """A loop nest over `buffers` numbered buffers; buffers -1, -2 … are stack tiles.
 

@@ -5,7 +5,6 @@ Units of the same structure (a deep net's layers) are lowered once and share the
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from netc.compiler.loops.border import write_copy, write_pack, write_results, write_unpack
@@ -15,6 +14,7 @@ from netc.compiler.loops.nests import write_nests
 from netc.compiler.loops.signature import Signature, signature
 from netc.compiler.loops.writer import Writer
 from netc.compiler.plan.plan import Buffer
+from netc.records import record
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from netc.compiler.plan.plan import Plan, Unit
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Launch:
     """One call of a kernel; `buffers` in the order of its numbers."""
 

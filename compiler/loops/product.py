@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from netc.compiler.loops.loops import Load
 from netc.compiler.plan import tiles
+from netc.records import record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from netc.compiler.plan.plan import Store
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Access:
     """Memory that moves with the summed loops: elements per round of each loop."""
 
@@ -36,7 +36,7 @@ class Access:
         return offset
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Summed:
     """One summed loop."""
 
@@ -44,7 +44,7 @@ class Summed:
     extent: Extent
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Product:
     """What all forms need: the node, its epilogue, its axes and operands."""
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from netc.compiler.plan.fuse import view_base
+from netc.records import record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from netc.compiler.plan.plan import Buffer, Plan, Unit
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Signature:
     """A hashable key, and the unit's buffers in the order in which the key numbers them."""
 

@@ -9,9 +9,10 @@ for each r: only every few taps reach it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import gcd
 from typing import TYPE_CHECKING
+
+from netc.records import record
 
 if TYPE_CHECKING:
     from netc.compiler.loops.loops import Affine
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from netc.compiler.ops.window import Window
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Line:
     """`first + per_t · t + per_j · j`."""
 
@@ -31,7 +32,7 @@ class Line:
         return t * self.per_t + j * self.per_j + self.first
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Track:
     """One window, or the part of it that one residue of the result's letter needs.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from netc.compiler.loops.loops import Affine
@@ -10,13 +9,14 @@ from netc.compiler.ops.movement import Reshape, Slice, Transpose
 from netc.compiler.ops.reduce import Broadcast
 from netc.compiler.plan.fuse import view_base
 from netc.compiler.plan.storage import row_major, storage
+from netc.records import record
 
 if TYPE_CHECKING:
     from netc.compiler.ir.graph import Node
     from netc.compiler.plan.plan import Buffer, Plan
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class View:
     """Strides in elements, one for each letter; `per_block` is 0 for unbatched values."""
 

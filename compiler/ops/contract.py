@@ -11,7 +11,7 @@ its weights the tap.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import product
 from math import prod
 from typing import TYPE_CHECKING, Final
@@ -23,6 +23,7 @@ from netc.compiler.ir.op import Op, Sample
 from netc.compiler.ir.types import TensorType, TypeRuleError
 from netc.compiler.ops.reduce import reduce_sum
 from netc.compiler.ops.window import Window
+from netc.records import record
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,7 +38,7 @@ Tied = tuple[str, Window]
 """The letters of element, place and tap, and how they are tied."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Contract(Op):
     """The sum of products over the letters that the result lacks.
 

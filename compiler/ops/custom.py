@@ -6,7 +6,6 @@ its work when a derivative is formed; the pass `release` leaves the value alone.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from netc.compiler.ir.graph import make, toposort
@@ -15,6 +14,7 @@ from netc.compiler.ir.types import TensorType, TypeRuleError
 from netc.compiler.ops.elementwise import Div, Mul, div
 from netc.compiler.ops.reduce import Lift, lift
 from netc.compiler.ops.source import Source, source
+from netc.records import record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from netc.compiler.ir.op import Array, Environment, Times
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Custom(Op):
     """The first operand, with cotangents from a rule instead of its own derivative.
 

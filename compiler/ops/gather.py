@@ -6,7 +6,6 @@ An index counts as its whole part and picks one of 0 … n - 1; any other number
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,7 @@ from netc.compiler.ir.graph import make
 from netc.compiler.ir.op import Op, Sample
 from netc.compiler.ir.types import TensorType, TypeRuleError
 from netc.compiler.ops.source import dtype, most_indices
+from netc.records import record
 
 if TYPE_CHECKING:
     from typing import Any
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from netc.compiler.ir.op import Array, Environment, Times
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Gather(Op):
     """Elements of `x` along `axis`, which is replaced by the axes of the indices."""
 
@@ -58,7 +58,7 @@ class Gather(Op):
         return make(op, cotangent, indices), None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Scatter(Op):
     """Zeros with the values added at the indices, along an `axis` of `size` places.
 

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import pairwise
 from math import prod
 from typing import TYPE_CHECKING
@@ -15,6 +14,7 @@ import numpy as np
 from netc.compiler.ir.graph import make
 from netc.compiler.ir.op import Op, Sample
 from netc.compiler.ir.types import TensorType, TypeRuleError
+from netc.records import record
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,7 +36,7 @@ def lead(node: Node) -> int:
     return int(node.type.batched)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Reshape(Movement):
     """The same elements in row-major order, in another shape of the same size."""
 
@@ -63,7 +63,7 @@ class Reshape(Movement):
         return (reshape(cotangent, node.args[0].type.shape),)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Transpose(Movement):
     """Axes reordered: result axis i is operand axis `permutation[i]`."""
 
@@ -88,7 +88,7 @@ class Transpose(Movement):
         return (transpose(cotangent, inverse),)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Slice(Movement):
     """The elements from `starts` (inclusive) to `stops` (exclusive), for each axis."""
 
@@ -117,7 +117,7 @@ class Slice(Movement):
         return (pad(cotangent, self.starts, after),)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Pad(Movement):
     """Zeros around: `before` and `after` count them for each axis."""
 
@@ -146,7 +146,7 @@ class Pad(Movement):
         return (slice_(cotangent, self.before, stops),)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Concat(Movement):
     """Operands one after the other along `axis`; their other sizes agree."""
 
@@ -188,7 +188,7 @@ def _without(shape: Shape, axis: int) -> tuple[int, Shape]:
     return len(shape), shape[:axis] + shape[axis + 1 :]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Reverse(Movement):
     """The order along each of `axes` turned round."""
 

@@ -5,7 +5,6 @@ Invariant: it is in no graph that is compiled, and therefore not in `OPS`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +12,7 @@ import numpy as np
 from netc.compiler.ir.op import Op
 from netc.compiler.ir.types import TypeRuleError
 from netc.compiler.ops.source import dtype
+from netc.records import record
 
 if TYPE_CHECKING:
     from netc.compiler.ir.graph import Node
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from netc.compiler.ir.types import TensorType
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Orthonormalise(Op):
     """Orthonormal columns of x [m, n], m >= n, or rows if m < n; axes after the first are one.
 

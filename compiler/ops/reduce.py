@@ -6,7 +6,6 @@ are in increasing order. Size-1 axes kept by a caller are a reshape.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import inf, prod
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -27,6 +26,7 @@ from netc.compiler.ops.movement import (
     transpose,
 )
 from netc.compiler.ops.source import Iota, constant_like, dtype, source
+from netc.records import record
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,7 +56,7 @@ MEANING: Final[dict[ReduceKind, Callable[..., Any]]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Reduce(Op):
     """One number from all elements along `axes`, which disappear.
 
@@ -153,7 +153,7 @@ def _halves(x: Node, axis: int, n: int) -> tuple[Node, Node, list[Node]]:
     return low, high, [slice_axis(x, axis, 2 * half, n)] if n % 2 else []
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Broadcast(Movement):
     """Repetition along new axes: operand axis i becomes result axis `axes[i]`, sizes unchanged."""
 
@@ -187,7 +187,7 @@ class Broadcast(Movement):
         return (reduce("sum", cotangent, new),)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class BatchReduce(Op):
     """One value from all samples of the minibatch, of the same per-sample shape.
 
@@ -217,7 +217,7 @@ class BatchReduce(Op):
         return (where(largest, div(cotangent, batch_sum(largest)), 0),)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Lift(Op):
     """An unbatched value as the same value for each sample."""
 

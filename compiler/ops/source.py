@@ -6,7 +6,6 @@ Equality of constants is equality of bits in their precision: 0.0 and -0.0 diffe
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from math import isnan, nan, prod
 from typing import TYPE_CHECKING, Final
 from zlib import crc32
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from netc.compiler.ir.graph import make
 from netc.compiler.ir.op import Op
 from netc.compiler.ir.types import TensorType, TypeRuleError
+from netc.records import record
 
 if TYPE_CHECKING:
     from netc.compiler.ir.graph import Node, Space
@@ -64,7 +64,7 @@ class SourceForm(Op):
         return ()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Source(SourceForm):
     """A value from outside the graph, `name` in `space`."""
 
@@ -94,7 +94,7 @@ class Source(SourceForm):
         return array
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class Constant(SourceForm):
     """A tensor filled with one number, rounded to the precision."""
 
@@ -121,7 +121,7 @@ class Constant(SourceForm):
         return np.full(self.shape, self.value, dtype(self.precision))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class Table(SourceForm):
     """A small constant tensor: its elements in row-major order, rounded to the precision."""
 
@@ -152,7 +152,7 @@ class Table(SourceForm):
         return values.reshape(self.shape)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Iota(SourceForm):
     """The vector 0, 1, …, n-1."""
 
@@ -168,7 +168,7 @@ class Iota(SourceForm):
         return np.arange(self.n, dtype=dtype(self.precision))
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Random(SourceForm):
     """Uniform numbers in (0, 1), a pure function of seed, step, `path`, sample and element.
 

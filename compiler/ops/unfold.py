@@ -6,7 +6,6 @@ the taps of an `Unfold`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import product
 from math import inf
 from typing import TYPE_CHECKING
@@ -18,6 +17,7 @@ from netc.compiler.ir.op import Sample
 from netc.compiler.ir.types import TensorType, TypeRuleError
 from netc.compiler.ops.movement import Movement, Shape, check_axes, lead
 from netc.compiler.ops.window import Window
+from netc.records import record
 
 if TYPE_CHECKING:
     from netc.compiler.ir.graph import Node
@@ -27,7 +27,7 @@ Windows = tuple[tuple[int, Window], ...]
 """The axes that are seen through windows, in increasing order, and where the windows stand."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Unfold(Movement):
     """Windows over some axes: their lengths become places, and each adds a last axis of taps.
 
@@ -76,7 +76,7 @@ class Unfold(Movement):
         return (make(Fold(self.windows), cotangent),)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Fold(Movement):
     """The transpose of `Unfold`: for each element the sum of all taps that lie on it.
 

@@ -6,12 +6,11 @@ the axis is padding. Counts follow LANGUAGE: the last place is the last that fit
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from netc.compiler.ir.types import TypeRuleError
+from netc.records import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Window:
     """Windows of `size` taps over an axis of `length` elements padded `before` and `after`."""
 

@@ -16,7 +16,6 @@ their products do not overflow. An infinite z stays infinite, or becomes NaN as 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from netc.compiler.ir.graph import Graph, Output, make
@@ -24,6 +23,7 @@ from netc.compiler.ops.contract import Contract
 from netc.compiler.ops.elementwise import Add, Div, Mul, Neg, Sub, add, div, mul, neg, sub
 from netc.compiler.ops.reduce import Broadcast, broadcast
 from netc.compiler.ops.source import Constant, constant
+from netc.records import record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from netc.compiler.ir.graph import Node
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Step:
     """A batched node that is its operand `value`, scaled or shifted by the unbatched `by`.
 

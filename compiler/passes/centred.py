@@ -9,7 +9,6 @@ n times the rounding error of the mean.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Final
 
@@ -18,6 +17,7 @@ from netc.compiler.ops.elementwise import Add, Div, Mul, Neg, Sub, neg
 from netc.compiler.ops.reduce import BatchReduce, Broadcast, Reduce
 from netc.compiler.ops.source import Constant, Source, constant_like
 from netc.compiler.passes.rewrite import number, rewrite
+from netc.records import record
 
 if TYPE_CHECKING:
     from netc.compiler.ir.graph import Graph, Node
@@ -30,7 +30,7 @@ CLOSE: Final = 1e-6
 """How near to 1 / n a factor is that makes a mean: constants are rounded to the precision."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Total:
     """A sum of `x` over the samples and the axes `axes`; `reductions` lead to it, inner first."""
 

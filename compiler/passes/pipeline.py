@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -15,6 +14,7 @@ from netc.compiler.passes.release import release
 from netc.compiler.passes.simplify import simplify
 from netc.compiler.passes.spread import spread
 from netc.compiler.passes.stabilise import stabilise
+from netc.records import record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from netc.compiler.ir.graph import Graph
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Pass:
     """A pure function from graph to graph, equal in value."""
 

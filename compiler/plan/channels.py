@@ -8,7 +8,7 @@ first axis.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from netc.compiler.plan.costs import CHANNEL_PLACES, FEWEST_CHANNELS
 from netc.compiler.plan.fuse import view_base
 from netc.compiler.plan.indices import in_parts, read_axes
 from netc.compiler.plan.plan import Store, Unit
+from netc.records import record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -71,7 +72,7 @@ def _reads(units: Sequence[Unit], where: Mapping[Node, Buffer]) -> set[Buffer]:
     return {where[n] for n in nodes if n in where}
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Run:
     """The stores of neighbouring kernels in order, and which of them each reads."""
 

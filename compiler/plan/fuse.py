@@ -8,7 +8,6 @@ operand is stored and never they.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING
 
@@ -21,6 +20,7 @@ from netc.compiler.ops.scalar import Elementwise
 from netc.compiler.ops.source import Constant, Iota, Source, Table
 from netc.compiler.ops.unfold import Fold, Unfold
 from netc.compiler.plan import costs
+from netc.records import record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence, Set
@@ -123,7 +123,7 @@ def _always_stored(nodes: Sequence[Node], roots: Iterable[Node]) -> set[Node]:
     return stored
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Inside:
     """What computing one vector of a value takes: instructions and nesting.
 

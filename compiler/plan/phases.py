@@ -20,6 +20,7 @@ from netc.compiler.plan import costs
 from netc.compiler.plan.fuse import view_base
 from netc.compiler.plan.storage import ELEMENT_BYTES
 from netc.compiler.plan.work import unit_work
+from netc.records import record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 Kind = Literal["blocks", "parts", "single"]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Phase:
     """Successive kernels; `barrier` says that the threads meet before it.
 
@@ -43,7 +44,7 @@ class Phase:
     chunk: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Uses:
     """The buffers that a kernel reads and writes."""
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from netc.records import record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,7 +18,7 @@ or with the caller (rows of samples; double-precision results).
 """
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class Buffer:
     """Memory for one value. `elements` count for each block in the region `batch`."""
 
@@ -26,7 +27,7 @@ class Buffer:
     elements: int
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class Store:
     """A value that is computed into memory, and the stored values and sources it reads.
 
@@ -39,7 +40,7 @@ class Store:
     scans: frozenset[Node]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class Unit:
     """One kernel.
 
@@ -71,7 +72,7 @@ class Unit:
         return self.kind == "panel" or nodes[0].type.batched
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Plan:
     """Kernels in order. `where` maps every stored node (sources included) to its buffer.
 
@@ -85,7 +86,7 @@ class Plan:
     phases: tuple[Phase, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Memory:
     """Arena offsets in bytes: `fixed` absolute, `batch` for each block of samples."""
 

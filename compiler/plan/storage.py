@@ -9,10 +9,11 @@ Offsets are in elements.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
 from math import gcd, prod
 from typing import TYPE_CHECKING, Final
+
+from netc.records import record
 
 if TYPE_CHECKING:
     from netc.compiler.ir.types import TensorType
@@ -29,7 +30,7 @@ WAYS: Final = 8
 ELEMENT_BYTES: Final = {"f32": 4, "f64": 8}
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Storage:
     """Strides of the axes in elements, and the elements taken (for each block when batched)."""
 

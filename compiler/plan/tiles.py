@@ -19,18 +19,18 @@ loops    everything else: one accumulator.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Final, Literal
 
 from netc.compiler.ops.contract import Contract
 from netc.compiler.plan.fuse import view_base
+from netc.records import record
 
 if TYPE_CHECKING:
     from netc.compiler.ir.graph import Node
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Limits:
     """What a tile may hold such that its accumulators stay in registers.
 
@@ -66,7 +66,7 @@ turning the operand would take longer.
 """
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Tile:
     """The form and the axes of the tile.
 
@@ -82,7 +82,7 @@ class Tile:
     column: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Axes:
     """The axes of a contraction by letter, with their sizes."""
 

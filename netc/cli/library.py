@@ -6,7 +6,6 @@ Invariant: everything comes from the text and its doc comments; a definition is 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from importlib.resources import files
 from textwrap import indent
 from typing import TYPE_CHECKING
@@ -15,12 +14,13 @@ from netc.compiler.elaborate.primitives import PRIMITIVES
 from netc.grammar.parser import parse
 from netc.grammar.source import Source
 from netc.grammar.tree import Definition
+from netc.records import record
 
 if TYPE_CHECKING:
     from netc.compiler.elaborate.values import Primitive
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Room:
     """A file of the prelude: its definitions in order, and the comment that heads it."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from math import isnan
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from netc.cli.console import note, print_json, scores_text
 from netc.cli.trained import data_for, model_for, read_run, table_use
+from netc.records import record
 from netc.runtime import checkpoint
 from netc.runtime.data.table import TableUse
 from netc.runtime.errors import UsageError, suggestion
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from netc.runtime.history import History
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Material:
     """All data of a training command, read before the first step."""
 

@@ -6,10 +6,11 @@ Invariant: readers say what they found; only this file knows how it maps to decl
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from math import prod
 from typing import TYPE_CHECKING, Any
 
+from netc.records import record
 from netc.runtime.arrays import Array
 from netc.runtime.errors import DataError, count, listing
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 Arrays = Mapping[str, Array]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class DataSet:
     """A data source of a net. `test` is the official test part, if the source has one.
 
@@ -39,7 +40,7 @@ class DataSet:
         return self.test() if self.test is not None else self.train()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Images:
     """Raw images with labels, and the number that means full brightness.
 

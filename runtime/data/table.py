@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from netc.records import record
 from netc.runtime.data.binding import Arrays, fitted, only_input
 from netc.runtime.errors import DataError, count, listing, suggestion
 
@@ -27,7 +27,7 @@ Rows = Iterator[tuple[int, list[str]]]
 _ROWS: Final = 4096  # converted at a time
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Table:
     """A table as read: the columns of the input, and the texts of the target column."""
 
@@ -38,7 +38,7 @@ class Table:
     lines: tuple[int, ...]  # where each sample stands
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TableUse:
     """How a run uses a table: its target column, and its text labels in the order of numbers."""
 

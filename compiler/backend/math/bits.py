@@ -7,10 +7,10 @@ the low bits and needs nothing but addition.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from netc.compiler.backend.builder import Value, element_of, integer_of
+from netc.records import record
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from netc.compiler.backend.builder import Builder
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Format:
     """An IEEE format: bits of the stored mantissa, exponent bias, and what follows from them."""
 

@@ -9,7 +9,6 @@ least squares at Chebyshev nodes in 45 digits).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import inf, nan
 from typing import TYPE_CHECKING, Final
 
@@ -17,12 +16,13 @@ from netc.compiler.backend.builder import element_of, lanes_of, vector
 from netc.compiler.backend.math.bits import at_most, horner, select_constant
 from netc.compiler.backend.math.exponential import exp_inside
 from netc.compiler.backend.math.logarithm import log
+from netc.records import record
 
 if TYPE_CHECKING:
     from netc.compiler.backend.builder import Builder, Value
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Erf:
     """`small` is E, used below `border`; `large` is L in |x| - `centre`; erf is 1 from `end` on."""
 
@@ -33,7 +33,7 @@ class Erf:
     large: tuple[float, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Inverse:
     """`small` is G(w) - 1 for w < `border`, G - sqrt(w) is `large` / `over` in sqrt(w) - `root`."""
 

@@ -7,7 +7,6 @@ being fitted here for the relative error of p (Lawson-weighted least squares at 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING, Final
 
@@ -21,6 +20,7 @@ from netc.compiler.backend.math.bits import (
     scale,
     select_constant,
 )
+from netc.records import record
 
 if TYPE_CHECKING:
     from netc.compiler.backend.builder import Builder, Value
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 LOG2_E: Final = 1.4426950408889634
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Table:
     """The constants of one precision.
 
