@@ -2,58 +2,28 @@
 
 from __future__ import annotations
 
+import runpy
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 import netc
 from tests.catalogue.experiment import experiment
 from tests.catalogue.tools import compiled
 
-DEGREES = (1, 3, 5, 300)
-
-POLYNOMIAL = """
-const degree = 300
-
-## x, x^2, …, x^degree, for x of any sign.
-fn monomials(x, degree) {
-  j = iota(degree) + 1
-  half = floor(j / 2)
-  return where(j == 2 * half, 1, x) * (x^2)^half
-}
-
-net Polynomial {
-  input  x: []
-  target t: []
-  phi = monomials(x / 2, degree) |> standardize
-  param w0 = 0
-  param w: [degree] = 0
-  y = w0 + sum(w * phi)
-  output phi
-  output y
-  loss (y - t)^2
-}
-train { optimizer = sgd(lr = 0) }
-"""
+EXAMPLE = Path(__file__).parents[3] / "examples" / "experiments"
+SCRIPT = runpy.run_path(str(EXAMPLE / "polynomial_degrees.py"))
+cubic, noisy_cubic, monomials = (SCRIPT[name] for name in ("cubic", "noisy_cubic", "monomials"))
 
 PENALISED = """
+import "fista.net"
+
 const degree = 300
 const lambda1 = 0
 const lambda2 = 0
-
-## Accelerated proximal gradient steps for a penalty l1 sum |w|, which shrinks to exact zeros.
-## `last` is the solution; w runs ahead of it.
-optimizer fista(lr = 0.01, l1 = 0) {
-  state last = 0
-  state t: [] = 1
-  v = w - lr * g
-  next = sign(v) * max(abs(v) - lr * l1, 0)
-  later = (1 + sqrt(1 + 4 * t^2)) / 2
-  w <- next + (t - 1) / later * (next - last)
-  last <- next
-  t <- later
-}
 
 net Penalised {
   input  phi: [degree]
@@ -73,56 +43,24 @@ train {
 """
 
 
-def cubic(x: np.ndarray) -> np.ndarray:
-    return 0.5 * x**3 + 0.3 * x**2 - 0.25 * x + 1
+@pytest.fixture(autouse=True)
+def _one_thread():
+    """Several threads of a linear algebra library are slower on matrices of this size."""
+    with threadpool_limits(1):
+        yield
 
 
-def noisy_cubic(samples: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """The data (3.12), with the range and the noise that Table 1 implies."""
-    random = np.random.default_rng(seed)
-    x = random.uniform(-2, 2, samples)
-    return x, cubic(x) + 2 * random.normal(size=samples)
-
-
-@cache
-def polynomial() -> netc.Model:
-    return compiled(POLYNOMIAL)
-
-
-def standardised(x: np.ndarray) -> np.ndarray:
-    """The 300 monomials of the net, standardised over these numbers from now on."""
-    model = polynomial()
-    mu, sigma = (next(n for n in model.state if n.endswith(end)) for end in ("mu", "sigma"))
-    model.state[mu], model.state[sigma] = np.zeros(300), np.ones(300)
-    raw = model.predict(x)["phi"]
-    model.state[mu], model.state[sigma] = raw.mean(0), raw.std(0)
-    return model.predict(x)["phi"]
-
-
-def losses(samples: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Mean squared losses [degree, (train, test)] of least squares, and the largest weights."""
-    model = polynomial()
-    x, t = noisy_cubic(samples, seed)
-    train, test = slice(None, samples * 4 // 5), slice(samples * 4 // 5, None)
-    phi = standardised(x[train])
-    found, largest = [], []
-    for degree in DEGREES:
-        w = np.linalg.lstsq(np.c_[np.ones(len(phi)), phi[:, :degree]], t[train])[0]
-        model.params["w0"], model.params["w"] = w[0], np.pad(w[1:], (0, 300 - degree))
-        found.append([model.evaluate(x[p], t[p])["loss"] for p in (train, test)])
-        largest.append(np.abs(w).max())
-    return np.array(found), np.array(largest)
-
-
-def least_squares(phi: np.ndarray, t: np.ndarray) -> np.ndarray:
-    """The least-squares weights of least norm, w0 first."""
-    return np.linalg.lstsq(np.c_[np.ones(len(phi)), phi], t)[0]
+def losses(seed: int, noise: float = 2) -> list[tuple[float, float]]:
+    """Mean squared losses, train and test, of degrees 1, 3, 5 and 300."""
+    train, test = SCRIPT["split"](500, seed, noise)
+    fits = [SCRIPT["least_squares"](*train, degree) for degree in (1, 3, 5, 300)]
+    return [SCRIPT["losses"](train, test, w) for w in fits]
 
 
 @experiment(
     "E6",
     "004.3.a 004.3.2.a 004.3.2.b 004.3.2.c",
-    where="an `fn` of monomials and `standardize`; `examples/experiments/polynomial_degrees.py`",
+    where="an `fn` of monomials, `standardize`; `examples/experiments/polynomial_degrees.py`",
 )
 def test_e6_degree_300_fits_best_and_predicts_worst() -> None:
     """Noisy cubics of 500 points (x within ±2, noise of standard deviation 2), 3 seeds: the printed
@@ -130,7 +68,7 @@ def test_e6_degree_300_fits_best_and_predicts_worst() -> None:
     of a run from the means, and the gain from degree 1 to 3 is the printed 0.48 ± 0.05. Degree 300
     has the least train loss and, in each seed, a test loss more than 1,000 times as large. With the
     printed deviation of 1, degree 3 has 0.9 ± 0.1 instead of 3.63."""
-    found = np.array([losses(500, seed)[0] for seed in range(3)])
+    found = np.array([losses(seed) for seed in range(3)])
     train, test = found[..., 0], found[..., 1]
     assert (np.diff(train, axis=1) < 0).all()
     assert (test[:, 3] > 1000 * train[:, 3]).all()
@@ -141,26 +79,24 @@ def test_e6_degree_300_fits_best_and_predicts_worst() -> None:
     deviation = 4 * np.sqrt([2 / 400, 2 / 100])  # of the mean of 400 or 100 squares of noise
     assert (np.abs(found.mean(axis=0)[:3] - printed) < 2 * deviation).all()
     assert (train[:, 0] - train[:, 1]).mean() == pytest.approx(0.48, abs=0.05)
-    x, t = noisy_cubic(500, 0)
-    calm = cubic(x) + (t - cubic(x)) / 2
-    model, phi = polynomial(), standardised(x)
-    w = least_squares(phi[:, :3], calm)
-    model.params["w0"], model.params["w"] = w[0], np.pad(w[1:], (0, 297))
-    assert model.evaluate(x, calm)["loss"] == pytest.approx(0.9, abs=0.1)
+    assert losses(0, noise=1)[1][0] == pytest.approx(0.9, abs=0.1)
 
 
 @cache
 def split() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Standardised monomials and targets of 160 training and 2,000 test points."""
-    x, t = noisy_cubic(160, 0)
-    x_test, t_test = noisy_cubic(2000, 1)
-    phi = standardised(x)
-    return phi, t, polynomial().predict(x_test)["phi"], t_test
+    (x, t), (x_test, t_test) = noisy_cubic(160, 0), noisy_cubic(2000, 1)
+    return monomials(x, like=x), t, monomials(x_test, like=x), t_test
+
+
+def least_squares(phi: np.ndarray, t: np.ndarray) -> np.ndarray:
+    """The least-squares weights of least norm, w0 first."""
+    return np.linalg.lstsq(np.c_[np.ones(len(phi)), phi], t)[0]
 
 
 @cache
 def sparse() -> netc.Model:
-    return compiled(PENALISED)
+    return compiled(PENALISED, root=EXAMPLE)
 
 
 def lasso(strength: float, steps: int = 3000) -> netc.Model:
@@ -180,8 +116,8 @@ def lasso(strength: float, steps: int = 3000) -> netc.Model:
 @experiment(
     "E7",
     "004.3.3.a 004.3.3.b 004.3.3.d",
-    where="`penalty` with `l1` and `l2` of the prelude; an `optimizer` of one's own with proximal "
-    "steps for exact zeros",
+    where="`penalty` with `l1` and `l2`; an `optimizer` of one's own for exact zeros, "
+    "`examples/experiments/fista.net`",
 )
 def test_e7_a_penalty_of_absolute_values_tames_degree_300() -> None:
     """Least squares of degree 300 has weights above 10⁸ and a test loss above 1,000; with λ₁ = 0.1
@@ -217,7 +153,7 @@ def test_e7_ridge_descent_ends_at_the_closed_form_and_does_not_penalise_w0() -> 
     and the objective is (3.13); adding 5 to t adds 5 to w₀ and nothing to the others."""
     phi, t, _, _ = split()
     phi = phi[:, :9]
-    model = compiled(PENALISED, defines={"degree": 9, "lambda2": 0.05})
+    model = compiled(PENALISED, root=EXAMPLE, defines={"degree": 9, "lambda2": 0.05})
     found = []
     for shift in (0, 5):
         model.fit(phi, t + shift, epochs=3000, lr=0.15, progress=False)
@@ -240,7 +176,9 @@ def test_e7_sub_gradient_steps_make_weights_small_but_not_zero() -> None:
     4."""
     phi, t, _, _ = split()
     phi = phi[:, :9]
-    model = compiled(PENALISED, defines={"degree": 9, "lambda1": 0.1, "lambda2": 0.01})
+    model = compiled(
+        PENALISED, root=EXAMPLE, defines={"degree": 9, "lambda1": 0.1, "lambda2": 0.01}
+    )
     w = np.array([0.3, -1, 2, -0.5, 0.1, 0.2, -0.3, 1, -1])
     model.params["w"], model.params["w0"] = w, 0.7
     model.forward(phi, training=True)
