@@ -1,4 +1,4 @@
-"""Makes data sets for `siamese.net` and `multitask.net` from the digits that come with netc.
+"""Makes data sets for pairs of images and for several tasks from the digits that come with netc.
 
 python examples/datasets.py FOLDER
 

@@ -137,6 +137,25 @@ def test_siamese_tells_pairs_of_new_writers_apart() -> None:
     np.testing.assert_allclose(one, turned, rtol=1e-4)
 
 
+def test_a_learned_relation_tells_pairs_of_new_writers_apart() -> None:
+    net = model("relation.net")
+    net.fit(derived("pairs"), progress=False)
+    assert net.evaluate(derived("pairs_test"))["accuracy"] >= 0.92
+
+
+def test_a_graph_of_pixels_learns_the_weights_of_its_edges_only() -> None:
+    net = model("graph_network.net")
+    before = np.array(net.params["h.repeat_1.neighbours.W"])
+    net.fit(*digits("train"), epochs=10, progress=False)
+    assert net.evaluate(*digits("test"))["accuracy"] >= 0.9
+    row, column = np.divmod(np.arange(256) // 4, 8)
+    apart = np.maximum(abs(row[:, None] - row), abs(column[:, None] - column)) > 1
+    moved = net.params["h.repeat_1.neighbours.W"] != before
+    assert (~apart).sum() == 7744
+    assert not moved[apart].any()
+    assert moved[~apart].mean() > 0.85
+
+
 def test_other_tasks_help_where_labels_are_missing() -> None:
     found = []
     for others in (0, 1):
