@@ -50,7 +50,9 @@ def test_gradient(call: str, value) -> None:
         assert found[index] == pytest.approx((change[0] - change[1]) / 2e-6, rel=1e-6, abs=1e-8)
 
 
-@pytest.mark.parametrize("call", [c for c in CALLS if not c.startswith("soft_weight_sharing")])
+@pytest.mark.parametrize(
+    "call", [c for c in CALLS if not c.startswith(("soft_weight_sharing", "flat_minimum"))]
+)
 def test_zero_and_large_weights(call: str) -> None:
     unit = single(call)
     penalty = unit.values.penalty
@@ -62,3 +64,10 @@ def test_zero_and_large_weights(call: str) -> None:
         assert np.isfinite(slope).all()
         assert (np.sign(slope) == sign).all()
         assert (at.penalty() == 0) == (fill == 0)
+
+
+def test_flat_minimum_leaves_out_what_has_no_effect() -> None:
+    def of(columns: str) -> float:
+        return net(f"net T {{ input x: [1]; penalty flat_minimum({columns}, eps=1) }}").penalty()
+
+    assert of("[[3, 0], [4, 0]]") == pytest.approx(np.log(5) + np.log(0.6**2 + 0.8**2), rel=1e-13)

@@ -22,6 +22,12 @@ def _mixture(
     return float(-np.log(density).sum())
 
 
+def _flat(J: Array, eps: float) -> float:
+    lengths = np.linalg.norm(J, axis=0)
+    spread = np.log(((np.abs(J) / lengths).sum(axis=1) ** 2).sum())
+    return float(np.log(lengths).sum() + J.shape[1] / 2 * (spread - np.log(eps)))
+
+
 PENALTIES: dict[str, tuple[tuple[str, Callable[[Array], float]], ...]] = {
     "l1": (("l1(w)", lambda w: float(np.abs(w).sum())),),
     "l2": (("l2(w)", lambda w: float(w @ w)),),
@@ -41,5 +47,15 @@ PENALTIES: dict[str, tuple[tuple[str, Callable[[Array], float]], ...]] = {
             lambda w: _mixture(w, (-1, 0.2), (0.5, 2), (0.3, 0.7)),
         ),
         ("soft_weight_sharing(w, [0], [1], [1])", lambda w: _mixture(w, (0,), (1,), (1,))),
+    ),
+    "flat_minimum": (
+        (
+            "flat_minimum(stack(flatten(w), exp(flatten(w))))",
+            lambda w: _flat(np.stack([w, np.exp(w)]), 0.01),
+        ),
+        (
+            "flat_minimum(stack(cos(flatten(w)), flatten(w)), eps=0.5)",
+            lambda w: _flat(np.stack([np.cos(w), w]), 0.5),
+        ),
     ),
 }
