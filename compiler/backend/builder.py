@@ -93,7 +93,7 @@ class Builder:
 
     `declarations` is what the module must declare, and the functions that its functions share:
     give every function of a module the same dictionary. `fused` says whether the target multiplies
-    and adds in one rounding, `estimates` whether it has the estimates of AVX-512.
+    and adds in one rounding, `avx512` whether it has what only AVX-512 has: estimates, permutes.
     """
 
     def __init__(
@@ -101,12 +101,12 @@ class Builder:
         precision: Precision,
         declarations: dict[str, None] | None = None,
         fused: bool = True,
-        estimates: bool = False,
+        avx512: bool = False,
     ) -> None:
         self.precision: Precision = precision
         self.element = ELEMENT[precision]
         self.fused = fused
-        self.estimates = estimates
+        self.avx512 = avx512
         self.declarations: dict[str, None] = {} if declarations is None else declarations
         self.lines: list[str] = []
         self.block = "entry"

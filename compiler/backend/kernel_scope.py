@@ -49,7 +49,7 @@ class KernelScope:
         scalars: Sequence[str],
         declarations: dict[str, None],
     ) -> None:
-        self.b = Builder(precision, declarations, target.fused, target.estimates)
+        self.b = Builder(precision, declarations, target.fused, target.avx512)
         self.kernel = kernel
         self.scalars = scalars
         self.lanes = target.lanes(precision)

@@ -48,8 +48,8 @@ class Target:
         return self.vector_bytes // (4 if precision == "f32" else 8)
 
     @property
-    def estimates(self) -> bool:
-        """Whether there are the estimates of AVX-512."""
+    def avx512(self) -> bool:
+        """Whether there are the estimates and permutes of AVX-512."""
         return self.name == "avx512"
 
     @property

@@ -1,8 +1,8 @@
-"""The elementwise operations as vector code of our own: one formula for all targets and widths.
+"""The elementwise operations as vector code of our own: one formula for all widths of a target.
 
 Invariants: a scalar and a lane of any vector yield the same bits; only correctly rounded operations
 are used (estimates are refined until they are), so results differ between targets only through
-fused arithmetic; results below the smallest normal number may be 0.
+fused arithmetic and the tables of AVX-512; results below the smallest normal number may be 0.
 """
 
 from __future__ import annotations

@@ -55,7 +55,7 @@ def absolute(b: Builder, x: Value) -> Value:
 
 
 def sqrt(b: Builder, x: Value) -> Value:
-    if b.estimates and x.type == estimates.VECTOR:
+    if b.avx512 and x.type == estimates.VECTOR:
         return estimates.root(b, x)
     return b.sqrt(x)
 

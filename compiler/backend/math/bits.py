@@ -54,9 +54,14 @@ def to_bits(b: Builder, v: Value) -> Value:
 
 def horner(b: Builder, x: Value, coefficients: Sequence[float]) -> Value:
     """The polynomial whose constant term comes first."""
-    result = b.constant(coefficients[-1], x.type)
+    return polynomial(b, x, [b.constant(coefficient, x.type) for coefficient in coefficients])
+
+
+def polynomial(b: Builder, x: Value, coefficients: Sequence[Value]) -> Value:
+    """The same with a coefficient of its own for each lane."""
+    result = coefficients[-1]
     for coefficient in reversed(coefficients[:-1]):
-        result = b.fma(result, x, b.constant(coefficient, x.type))
+        result = b.fma(result, x, coefficient)
     return result
 
 

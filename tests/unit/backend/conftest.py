@@ -20,7 +20,7 @@ TARGETS = ("avx512", "avx2", "portable")
 
 def loop(name, operands, precision, chosen, lanes, flush=False):
     """The text of `f(result, a, b …, count)`: one op over arrays, `lanes` elements at a time."""
-    b = Builder(precision, None, chosen.fused, chosen.estimates)
+    b = Builder(precision, None, chosen.fused, chosen.avx512)
     type_ = vector(b.element, lanes)
     size = 4 if precision == "f32" else 8
     result, count = Value("%result", "ptr"), Value("%count", "i64")

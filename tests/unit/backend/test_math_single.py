@@ -81,6 +81,7 @@ def test_within_two_ulp_over_all_exponents(name, run, ulps, chosen):
     ("name", "low", "high"),
     [
         ("tanh", 0.2, 0.215),
+        ("tanh", 0.0310, 0.0315),
         ("expm1", 0.38, 0.41),
         ("log1p", 0.33, 0.36),
         ("sigmoid", 16.6, 16.75),
@@ -135,6 +136,19 @@ def test_special_values(name, values, dtype, flush, run, chosen):
     assert np.array_equal(found, expected, equal_nan=True)
     zero = expected == 0
     assert np.array_equal(np.signbit(found[zero]), np.signbit(expected[zero]))
+
+
+def test_tanh_is_odd_and_bounded_and_its_intervals_meet(run, ulps, chosen):
+    """At and around all multiples of 1/32, where intervals end, and where the result is 1."""
+    ends = np.float32([*np.arange(0, 8.5, 1 / 32), 9.0, 9.02, 9.5, 30])
+    bits = ends.view(np.uint32)[:, None] + np.arange(-32, 32)
+    x = bits.astype(np.uint32).view(np.float32).ravel()
+    x = x[(x > LEAST) & np.isfinite(x)]
+    x = x[: x.size // 16 * 16]
+    found = run("tanh", x, target=chosen)
+    assert ulps(found, np.tanh(x.astype(np.float64))).max() <= 2.0
+    assert found.max() == 1.0
+    assert np.array_equal(run("tanh", -x, target=chosen), -found)
 
 
 def test_large_arguments_of_waves_stay_bounded(run, chosen):
