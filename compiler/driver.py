@@ -210,8 +210,8 @@ class Program:
         kept = self.kept.varied(name)
         return Program(self.request, outline, self.target, kept, self.timings, _text=text)
 
-    def probed(self) -> Program:
-        """The program whose outputs are all values on the way, with their gradients.
+    def probed(self, *, training: bool) -> Program:
+        """The program whose outputs are all values on the way in one mode, with their gradients.
 
         Its targets are inputs, and its stored values start at 0.
         """
@@ -219,9 +219,9 @@ class Program:
 
         checked = self._checked()
         with _no_collections(), self.timings.of("graph"):
-            text = replace(checked, model=probed(checked.model))
+            text = replace(checked, model=probed(checked.model, training=training))
         outline = _outline(text.model, self.manifest.lanes)
-        kept = self.kept.varied("probed")
+        kept = self.kept.varied("probed", "training" if training else "inference")
         return Program(self.request, outline, self.target, kept, self.timings, _text=text)
 
     def show(self, stage: str, function: FunctionName, kernel: str | None = None) -> str:

@@ -70,12 +70,13 @@ def load(path: str | os.PathLike[str], *, threads: int | None = None) -> Model:
     return model
 
 
-def probed(model: Model) -> Model:
+def probed(model: Model, *, training: bool) -> Model:
     """A model of the same net whose outputs are all values on the way, with their gradients.
 
-    A gradient is named `gradient <value>`. Targets are inputs of it; `follow` gives it its values.
+    Both its modes are one mode of the net. A gradient is named `gradient <value>`. Targets are
+    inputs of it; `follow` gives it its values.
     """
-    program = model._program.probed()
+    program = model._program.probed(training=training)
     return Model(program, defines={}, seed=model.seed, threads=model.threads)
 
 

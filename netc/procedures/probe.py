@@ -86,13 +86,13 @@ def probe(
     names = Signature(model.manifest)
     everything = names.bind(names.names, names.names, data, named)
     size = RunOptions().override({"batch": batch}).batch
-    watched = _watched(model)
+    watched = _watched(model, training=training)
     follow(watched, model)
     first: dict[str, _Extent] = {}
-    for name, array in _passed(watched, everything, size, training=training):
+    for name, array in _passed(watched, everything, size):
         first.setdefault(name, _Extent(array)).add(array)
     second = {name: _Spread(extent) for name, extent in first.items()}
-    for name, array in _passed(watched, everything, size, training=training):
+    for name, array in _passed(watched, everything, size):
         second[name].add(array)
     found = {name: spread.statistics() for name, spread in second.items()}
     return [
@@ -102,28 +102,27 @@ def probe(
     ]
 
 
-_WATCHED: Final[WeakKeyDictionary[Model, Model]] = WeakKeyDictionary()
+_WATCHED: Final[WeakKeyDictionary[Model, dict[bool, Model]]] = WeakKeyDictionary()
 
 
-def _watched(model: Model) -> Model:
-    """The probed model of a model, compiled once."""
-    if model not in _WATCHED:
-        found = probed(model)
+def _watched(model: Model, *, training: bool) -> Model:
+    """The probed model of a model in one mode, compiled once."""
+    known = _WATCHED.setdefault(model, {})
+    if training not in known:
+        found = probed(model, training=training)
         if not found.manifest.outputs:
             help_ = "give a value a name: `h = x |> dense(16)`"
             raise UsageError(f"net `{model.name}` has no value to look at", help_)
-        _WATCHED[model] = found
-    return _WATCHED[model]
+        known[training] = found
+    return known[training]
 
 
-def _passed(
-    watched: Model, data: Batch, size: int, *, training: bool
-) -> Iterator[tuple[str, Numbers]]:
+def _passed(watched: Model, data: Batch, size: int) -> Iterator[tuple[str, Numbers]]:
     """Every value and gradient of each minibatch in turn, units first: [units, numbers]."""
     names = [port.name for port in watched.manifest.outputs]
     for start in range(0, data.samples, size):
         rows = data.rows(np.arange(start, min(start + size, data.samples)))
-        found = watched.forward(dict(rows.arrays), training=training)
+        found = watched.forward(dict(rows.arrays), training=True)
         outputs = found if isinstance(found, dict) else {names[0]: found}
         for name in names:
             factor = rows.samples if name.startswith(GRADIENT) else 1

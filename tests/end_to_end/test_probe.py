@@ -88,9 +88,10 @@ def test_every_binding_layer_and_stage_of_a_chain_is_seen_in_order(model, data) 
 
 def test_training_mode_has_dropout_on_and_repeats_its_draws(model, data) -> None:
     still, drawn = probe(model, *data, training=False), probe(model, *data)
-    assert drawn[1].value.std == still[1].value.std
-    assert drawn[2].value.std > 1.05 * still[2].value.std
-    assert drawn[2].value.saturated > still[2].value.saturated + 0.05
+    assert [one.name for one in still] == [name for name in NAMES if name != "h.relu"]
+    assert drawn[1].value.std == still[1].value.std, "before dropout"
+    assert drawn[2].value.std > 1.05 * still[1].value.std
+    assert drawn[2].value.saturated > still[1].value.saturated + 0.05
     again = probe(model, *data)
     assert [one.value.mean for one in again] == [one.value.mean for one in drawn]
 
@@ -183,7 +184,7 @@ def test_a_net_without_targets_takes_its_data_by_name() -> None:
 
 def test_a_probed_model_is_a_model() -> None:
     model = netc.compile(source=TEXT)
-    inside = probed(model)
+    inside = probed(model, training=False)
     follow(inside, model)
     assert inside.manifest.targets == ()
     x, t = np.ones((2, 5)), [0, 1]
