@@ -73,28 +73,32 @@ def maximise(
 
     Source: 000.4.8d; Mordvintsev, Olah and Tyka 2015.
     """
-    missing = [name for name in (output, jacobian) if name not in model.output_names]
-    if missing:
-        raise UsageError(f"the net has no output `{missing[0]}`", "add `output J = jacobian(y, x)`")
-    x = np.array(start, model.dtype)
-    rows, units = np.arange(len(x)), np.broadcast_to(unit, len(x))
-    random = np.random.default_rng(seed)
+    x, random = np.array(start, model.dtype), np.random.default_rng(seed)
+    unit = np.broadcast_to(unit, len(x))
     values = []
     for _ in range(ascent.steps):
-        shift = random.integers(-ascent.jitter, ascent.jitter + 1, 2) if ascent.jitter else (0, 0)
-        found = model.forward(_moved(x, shift))
-        assert isinstance(found, dict)
-        values.append(found[output][rows, units])
-        slope = _moved(found[jacobian][rows, units], (-shift[0], -shift[1]))
-        x = _climbed(x, slope, ascent)
-    last = model.forward(x)
-    assert isinstance(last, dict)
-    return Dream(x, np.array([*values, last[output][rows, units]]))
+        shift = random.integers(-ascent.jitter, ascent.jitter + 1, 2)
+        value, slope = _answer(model, _moved(x, shift), unit, (output, jacobian))
+        values.append(value)
+        x = _climbed(x, _moved(slope, -shift), ascent)
+    values.append(_answer(model, x, unit, (output, jacobian))[0])
+    return Dream(x, np.array(values))
 
 
-def _moved(x: Array, shift: tuple[int, int] | Array) -> Array:
+def _answer(model: Model, x: Array, unit: Array, names: tuple[str, str]) -> tuple[Array, Array]:
+    """The unit's value for each sample, and its slope by the input."""
+    missing = [name for name in names if name not in model.output_names]
+    if missing:
+        raise UsageError(f"the net has no output `{missing[0]}`", "add `output J = jacobian(y, x)`")
+    found = model.forward(x)
+    assert isinstance(found, dict)
+    value, slope = (found[name][np.arange(len(x)), unit] for name in names)
+    return value, slope
+
+
+def _moved(x: Array, shift: Array) -> Array:
     """The last two axes rolled round."""
-    return np.roll(x, tuple(shift), axis=(-2, -1)) if np.any(shift) else x
+    return np.roll(x, tuple(shift), axis=(-2, -1)) if shift.any() else x
 
 
 def _climbed(x: Array, slope: Array, ascent: Ascent) -> Array:

@@ -62,6 +62,8 @@ def minimise(
 def curvature(model: Model, *data: Array, hessian: str = "H") -> Array:
     """The Hessian of the objective over all of the data, [P, P] for P parameters.
 
+    The net returns it once for each of N samples: N P² numbers are in memory for a moment.
+
     Raises:
         UsageError: if the net has no such output, or it has another shape.
     """

@@ -6,7 +6,9 @@ import itertools
 from functools import cache
 
 import numpy as np
+import pytest
 
+import netc
 from netc.compiler.describe import describe
 from tests.catalogue.architectures.support import gradients
 from tests.catalogue.experiment import experiment
@@ -73,7 +75,7 @@ def test_000_4_7a_layers_are_one_nested_expression():
 def test_000_4_7b_deltas_of_layers_are_products_of_matrices():
     """δ³ = (ŷ - y)ᵀ, δˡ⁻¹ = δˡ Jˡ with Jˡ = Wˡ diag(f'(sˡ⁻¹)), and ∂L/∂Wˡ = (δˡ)ᵀ(aˡ⁻¹)ᵀ of shape
     I×J, for layers of 5, 4, 6, 3; the gradients equal differences to 1e-6. ∂s¹/∂w¹ᵢⱼ = eᵢ xⱼ. The
-    printed δa, with δ a row, is a number and no matrix."""
+    printed δaᵀ of two rows is no product: netc refuses it."""
     model, x, y = deep()
     found, deltas = model.forward(x), model.evaluate(x, y)
     W = {layer: np.array(model.params[f"W{layer}"]).T for layer in (1, 2, 3)}  # the text's, I×J
@@ -97,6 +99,8 @@ def test_000_4_7b_deltas_of_layers_are_products_of_matrices():
         np.testing.assert_allclose(slope.T, total[layer], rtol=1e-10, atol=1e-14)
         by_differences = objective_differences(model, f"W{layer}", x, y)
         np.testing.assert_allclose(slope, by_differences, rtol=1e-6, atol=1e-9)
+    with pytest.raises(netc.CompileError, match=r"cannot multiply \[1, 6\] by \[1, 4\]"):
+        compiled("net Rows { input delta: [1, 6]; input a: [4, 1]; output g = delta @ a' }")
 
 
 CANONICAL = """

@@ -65,12 +65,11 @@ def test_000_4_10_1_full_batch_minibatch_and_on_line():
     assert 0 < epochs[0] < epochs[1] / 5
 
 
-@experiment("000.4.10.2", where="`shuffle`, `model.step`, `history`")
+@experiment("000.4.10.2", where="`shuffle`, `batch`")
 def test_000_4_10_2_an_epoch_takes_every_sample_once():
     """A net that writes down when it saw each of 50 samples shows, for three epochs in
     minibatches of 8, every sample exactly once, in 7 steps of 8, …, 8, 2, in another order each
-    time; with replacement some never come. Learning curves have one loss an update from `step`,
-    and from `fit` the mean of an epoch and its validation loss."""
+    time; with replacement some never come."""
     diary = compiled("""
     const N = 50
     optimizer diary(lr = 1) {
@@ -95,6 +94,12 @@ def test_000_4_10_2_an_epoch_takes_every_sample_once():
     diary.params["seen"] = np.zeros(50)
     diary.fit(np.arange(50), epochs=1, shuffle="with_replacement", progress=False)
     assert np.sum(diary.params["seen"] == 0) > 8
+
+
+@experiment("000.4.10.2", where="`model.step`, `history`")
+def test_000_4_10_2_learning_curves():
+    """In 5 epochs of 64 samples in minibatches of 8, `step` gives one loss for each of 40 updates;
+    `fit` gives their mean for each epoch, and after it the loss of the validation data."""
     model, start, x, y = small()
     model.params.flat = start
     curve = [model.step(x[k : k + 8], y[k : k + 8]) for _ in range(5) for k in range(0, 64, 8)]

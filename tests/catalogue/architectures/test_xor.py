@@ -111,7 +111,7 @@ def test_000_4_5c_two_rectified_units_compute_xor_exactly():
 @experiment("000.4.5c", where="`examples/xor.net`, `netc.compile(seed=…)`")
 def test_000_4_5c_two_hidden_units_learn_xor():
     """From random weights some of eight seeds end with all four points right, and some in a local
-    minimum; h then is linearly separable by construction of the output."""
+    minimum."""
     model, right = compiled(RELU), []
     for seed in range(8):
         model.params.flat = np.random.default_rng(seed).normal(size=8)
