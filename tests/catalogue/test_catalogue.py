@@ -10,7 +10,6 @@ from docs.make_catalogue import PAGE, page
 from tests.catalogue.experiment import FOLDER, PARTS, experiments, systems
 
 UNFINISHED = {
-    "regularisation",
     "normalisation",
 }
 """Parts whose tests are still being written."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from tests.prelude.references.activations import ACTIVATIONS
+from tests.prelude.references.augmentation import AUGMENTATION
 from tests.prelude.references.convolutions import CONVOLUTIONS
 from tests.prelude.references.initialisers import INITIALISERS
 from tests.prelude.references.layers import LAYERS
@@ -32,5 +33,6 @@ TABLES: Final[Mapping[str, Mapping[str, Any]]] = {
     "convolutions": CONVOLUTIONS,
     "normalisation": NORMALISATION,
     "pools": POOLS,
+    "augmentation": AUGMENTATION,
     "schedules": SCHEDULES,
 }
