@@ -201,3 +201,33 @@ def test_e26_behind_sigmoid_units_all_gradients_of_a_neuron_have_one_sign(inputs
     assert {*map(tuple, np.sign(minibatches))} == every
     centred = neuron("tanh", inputs).evaluate(x, w, t)["slope"]
     assert {*map(tuple, np.sign(centred))} == every
+
+
+FIRST = """
+const centred = true
+net First {
+  input  x: [3]
+  target t: []
+  param w: [3] = 1
+  z = if centred then x |> standardize else x
+  y = sum(w * z)
+  output z
+  output slope = grad(half_squared_error(y, t), y) * jacobian(y, w)
+  loss half_squared_error(y, t)
+}
+train { optimizer = sgd(lr = 0) }
+"""
+
+
+@experiment("E26", "004.7.2.b", where="`x |> standardize`")
+def test_e26_centred_inputs_free_the_signs_of_the_first_layer() -> None:
+    """Of positive inputs the first layer meets 2 of 8 sign patterns, of the same inputs behind
+    `standardize`, which have mean 0 to 1e-13, all 8."""
+    random = np.random.default_rng(1)
+    x, t = random.uniform(1, 5, (2000, 3)), 9 + 5 * random.normal(size=2000)
+    for centred, patterns in ((False, 2), (True, 8)):
+        model = compiled(FIRST, defines={"centred": centred})
+        model.fit(x, t, progress=False)
+        assert (np.abs(model.forward(x).mean(axis=0)).max() < 1e-13) == centred
+        slope = model.evaluate(x, t)["slope"]
+        assert len({*map(tuple, np.sign(slope))}) == patterns

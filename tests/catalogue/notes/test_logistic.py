@@ -26,6 +26,7 @@ net Sigmoid {
 
 LOGISTIC = """
 const strength = 0.0
+const share = 0  # of absolute values in the penalty
 const squared = false
 net Logistic {
   input  x: [2]
@@ -38,7 +39,7 @@ net Logistic {
   output y
   # as (5.10) and (5.13) print them
   loss if squared then 0.5 * (t - y)^2 else -(t * log(y) + (1 - t) * log(1 - y))
-  penalty strength * l2(w[1:])
+  penalty strength * elastic_net(w[1:], a = share)
   metric accuracy = (y > 0.5) == t
   metric error = zero_one(y > 0.5, t)
 }
@@ -170,23 +171,27 @@ def test_e13_a_saturated_wrong_unit_learns_with_the_cross_entropy_only() -> None
     assert reached[True] < 1e-4
 
 
-@experiment("E14", "004.5.1.g", where="`penalty strength * l2(w[1:])`")
+@experiment("E14", "004.5.1.g", where="`penalty strength * elastic_net(w[1:])`")
 def test_e14_on_separable_data_weights_grow_for_ever_unless_penalised() -> None:
     """On separable data |w| grows from each of 30, 300, 3,000 and 30,000 steps to the next by more
-    than 1.5; with a penalty 0.01|w|² it is the same at the last two to 1e-9. σ(λz) tends to the
-    step for λ → ∞ and to 1/2 for λ → 0, the limit that (5.15) prints."""
+    than 1.5; under a penalty of squares, of absolute values or half of each, of strength 0.01, it
+    is the same at the last two to 1e-7. σ(λz) tends to the step for λ → ∞ and to 1/2 for λ → 0,
+    the limit that (5.15) prints."""
     x, t = separable()
     lengths = {}
-    for strength in (0.0, 0.01):
-        model = compiled(LOGISTIC, defines={"strength": strength}) if strength else logistic()
+    for share in (None, 0, 0.5, 1):
+        penalty = {} if share is None else {"strength": 0.01, "share": share}
+        model = compiled(LOGISTIC, defines=penalty) if penalty else logistic()
         model.params["w"], done, found = np.zeros(3), 0, []
         for steps in (30, 300, 3000, 30000):
             model.fit(x, t, epochs=steps - done, progress=False)
             done = steps
             found.append(np.linalg.norm(model.params["w"]))
-        lengths[strength] = np.array(found)
-    assert (np.diff(lengths[0.0]) > 1.5).all()
-    assert abs(np.diff(lengths[0.01])[-1]) < 1e-9
+        lengths[share] = np.array(found)
+    assert (np.diff(lengths.pop(None)) > 1.5).all()
+    for found in lengths.values():
+        assert abs(np.diff(found)[-1]) < 1e-7
+    model = logistic()
     z = np.array([-2, -0.1, 0.1, 2.0])
     for scale, limit in ((1e4, [0, 0, 1, 1]), (1e-9, [0.5] * 4)):
         model.params["w"] = [0, scale, 0]

@@ -50,12 +50,16 @@ def data() -> tuple[np.ndarray, np.ndarray]:
 
 @experiment("E15", "004.5.2.a 004.5.2.b", where="`softmax` of the prelude on `w @ phi`")
 def test_e15_softmax_rows_add_up_to_one_and_two_classes_are_the_binary_model() -> None:
-    """30 rows of 4 probabilities are positive and add up to 1 to 1e-14; with 2 classes the first is
-    σ((w₁ - w₂)·φ) to 1e-14."""
+    """30 rows of 4 probabilities are positive and add up to 1 to 1e-14, which they do not with the
+    denominator exp(Σⱼwₖ·φ) printed in (5.20); with 2 classes the first is σ((w₁ - w₂)·φ) to
+    1e-14."""
     phi, _ = data()
     y = model_of(4).forward(phi)["y"]
     assert (y > 0).all()
     np.testing.assert_allclose(y.sum(axis=1), 1, atol=1e-14)
+    a = model_of(4).forward(phi)["a"]
+    np.testing.assert_allclose(y, np.exp(a) / np.exp(a).sum(axis=1, keepdims=True), rtol=1e-13)
+    assert np.abs(np.exp(a - 4 * a).sum(axis=1) - 1).min() > 0.1
     model = model_of(2)
     w = model.params["w"]
     expected = expit(phi @ (w[0] - w[1]))
