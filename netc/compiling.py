@@ -17,9 +17,9 @@ from numpy import generic as Scalar
 from netc.grammar.folder import Folder, Kept
 from netc.grammar.source import Source
 from netc.model import Defines, Model, Precision
-from netc.runtime import checkpoint
 from netc.runtime.errors import DataError, UsageError
 from netc.runtime.threads import cores
+from netc.saving import read_run
 from netc.settings import checked_seed, checked_threads
 
 if TYPE_CHECKING:
@@ -58,9 +58,9 @@ def compile(
 
 def load(path: str | os.PathLike[str], *, threads: int | None = None) -> Model:
     """The model saved in a run folder, compiled from its text as it was trained."""
-    run = checkpoint.read(Path(path))
+    run = read_run(path)
     made = run.description
-    text = Source(str(run.path / checkpoint.TEXT_FILE), run.text)
+    text = Source(str(run.text_path), run.text)
     files = {name: Source(str(run.imported(name)), kept) for name, kept in run.imports.items()}
     library = Kept(made.main, made.imports, files)
     model = compiled(

@@ -7,24 +7,20 @@ always belong together.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from netc.runtime import checkpoint
 from netc.runtime.arguments import Batch, Signature
 from netc.runtime.arrays import Array, address, single
 from netc.runtime.blocks import Values, aligned_bytes
 from netc.runtime.errors import DataError, UsageError, count
 from netc.runtime.evaluate import EVALUATION_BATCH, addresses, evaluation, outputs_of, predictions
 from netc.runtime.executable import Executable, Scalars
-from netc.runtime.fit import Training
 from netc.runtime.history import History
 from netc.runtime.inference import Inference
 from netc.runtime.options import RunOptions
-from netc.runtime.progress import reporter
 from netc.runtime.split import hold_out
 from netc.runtime.stepping import Stepping
-from netc.saving import imported, save
+from netc.saving import imported, read_run, restore, save
 from netc.settings import CLIPS, checked_seed, checked_threads, given, numbers_of, options_of
 from netc.stages import need, show
 from netc.summary import summary_text
@@ -36,6 +32,7 @@ if TYPE_CHECKING:
 
     from netc.compiler import driver
     from netc.compiler.program import FunctionName, Manifest
+    from netc.runtime.checkpoint import Run
 
 Precision = Literal["f32", "f64"]
 Defines = Mapping[str, int | float | bool | str]
@@ -215,6 +212,9 @@ class Model:
         `fit(x, y, lr=0.1)`. `resume` goes on with the epochs of the last fit or the loaded run.
         Ctrl-C ends the run after the step at hand; the history so far is returned.
         """
+        from netc.runtime.fit import Training  # noqa: PLC0415 - not every process trains
+        from netc.runtime.progress import reporter  # noqa: PLC0415
+
         self._need("train")
         changes = given(
             epochs=epochs,
@@ -259,9 +259,9 @@ class Model:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes a run folder: all values, the history and the text; all of it, or nothing."""
-        self.save_run(Path(path), {})
+        self.save_run(path, {})
 
-    def save_run(self, path: Path, data: Mapping[str, Any]) -> None:
+    def save_run(self, path: str | os.PathLike[str], data: Mapping[str, Any]) -> None:
         """Like `save`; `data` says how the columns of a table were used."""
         save(
             path,
@@ -276,11 +276,11 @@ class Model:
 
     def load(self, path: str | os.PathLike[str]) -> None:
         """Takes over everything saved in a run folder; DataError if it is of another model."""
-        self.take(checkpoint.read(Path(path)))
+        self.take(read_run(path))
 
-    def take(self, run: checkpoint.Run, *, optimizer: bool = True) -> None:
+    def take(self, run: Run, *, optimizer: bool = True) -> None:
         """Takes over a run that was read; without `optimizer`, only what `forward` needs."""
-        checkpoint.restore(run, self._executable, optimizer)
+        restore(run, self._executable, optimizer)
         self._over_data = run.description.over_data
         self._forget()
         if optimizer:

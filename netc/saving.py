@@ -1,18 +1,35 @@
-"""What a run folder says about the model that was saved in it."""
+"""Run folders, as a model writes and reads them.
+
+Invariant: their files and formats are loaded only when there is something to read or to write.
+"""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from netc.runtime import checkpoint
-
 if TYPE_CHECKING:
+    import os
     from collections.abc import Mapping
-    from pathlib import Path
 
     from netc.compiler.driver import Program
+    from netc.runtime.checkpoint import Run
     from netc.runtime.executable import Executable
     from netc.runtime.history import History
+
+
+def read_run(path: str | os.PathLike[str]) -> Run:
+    """A run folder, read and checked for itself; DataError if it is none."""
+    from netc.runtime import checkpoint  # noqa: PLC0415 - not every process reads one
+
+    return checkpoint.read(Path(path))
+
+
+def restore(run: Run, executable: Executable, optimizer: bool) -> None:
+    """Takes over the values of a run; without `optimizer`, only what `forward` needs."""
+    from netc.runtime import checkpoint  # noqa: PLC0415
+
+    checkpoint.restore(run, executable, optimizer)
 
 
 def imported(program: Program) -> dict[str, str]:
@@ -21,7 +38,7 @@ def imported(program: Program) -> dict[str, str]:
 
 
 def save(
-    path: Path,
+    path: str | os.PathLike[str],
     program: Program,
     executable: Executable,
     history: History,
@@ -32,6 +49,8 @@ def save(
     over_data: bool,
 ) -> None:
     """Writes a run folder of a program as it was compiled and trained."""
+    from netc.runtime import checkpoint  # noqa: PLC0415
+
     manifest = program.manifest
     description = checkpoint.Description(
         net=manifest.name,
@@ -48,4 +67,4 @@ def save(
         over_data=over_data,
     )
     text = program.source.text
-    checkpoint.save(path, executable, text, description, history, imported(program))
+    checkpoint.save(Path(path), executable, text, description, history, imported(program))

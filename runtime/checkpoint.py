@@ -71,6 +71,11 @@ class Run:
     tensors: Mapping[str, Mapping[str, Array]]
     imports: Mapping[str, str] = field(default_factory=dict)  # the text of each imported file
 
+    @property
+    def text_path(self) -> Path:
+        """Where the text is kept."""
+        return self.path / TEXT_FILE
+
     def imported(self, file: str) -> Path:
         """Where an imported file is kept."""
         return self.path / IMPORTS_FOLDER / file

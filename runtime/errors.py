@@ -5,7 +5,6 @@ Invariant: both are raised before anything changes, and say what was expected an
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -34,6 +33,8 @@ class UsageError(NetcError):
 
 def suggestion(name: str, known: Iterable[str]) -> str:
     """The help line for an unknown name: the nearest known ones, else all of them."""
+    from difflib import get_close_matches  # noqa: PLC0415 - only for who mistypes
+
     names = list(known)
     near = [n for n in names if n.lower() == name.lower()]
     near = near or get_close_matches(name, names, n=3, cutoff=0.6)

@@ -57,7 +57,7 @@ def _compiler() -> str | None:
             for path in _files(top):
                 with open(path, "rb") as file:
                     content = sha256(file.read()).digest()
-                total.update(os.path.relpath(path, top).encode() + b"\0" + content)
+                total.update(path[len(top) :].encode() + b"\0" + content)
     except OSError:
         return None
     return total.hexdigest()
