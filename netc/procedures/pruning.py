@@ -19,8 +19,6 @@ import numpy as np
 from netc.runtime.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from numpy.typing import ArrayLike, NDArray
 
     from netc.model import Model
@@ -81,19 +79,21 @@ def candidates(model: Model) -> NDArray[np.int64]:
     return found
 
 
-def remove(model: Model, indices: int | Iterable[int], change: ArrayLike | None = None) -> None:
+def remove(model: Model, indices: ArrayLike, change: ArrayLike | None = None) -> None:
     """Moves all weights by `change` [W], then takes out those at `indices`.
 
-    Raises UsageError for a weight without a mask.
+    Raises UsageError, before anything changes, for a number that is no weight or has no mask.
     """
-    wanted = np.atleast_1d(np.array(indices if isinstance(indices, int) else [*indices], np.int64))
-    without = np.setdiff1d(wanted, candidates(model))
-    without = without[kept(model)[without]]
+    wanted = np.atleast_1d(np.asarray(indices, np.int64))
+    left = kept(model)
+    if wanted.size and not 0 <= wanted.min() <= wanted.max() < left.size:
+        raise UsageError(f"`params.flat` has {left.size} numbers, 0 to {left.size - 1}")
+    without = np.setdiff1d(wanted[left[wanted]], candidates(model))
     if without.size:
         raise UsageError(f"the weight {without[0]} of `params.flat` has no mask")
     if change is not None:
         moved = model.params.flat + np.asarray(change)
-        model.params.flat = np.where(kept(model), moved, 0)
+        model.params.flat = np.where(left, moved, model.params.flat)
     for name, places in _places(model).items():
         inside = wanted[(wanted >= places.start) & (wanted < places.stop)] - places.start
         if inside.size:
@@ -152,12 +152,14 @@ def relevance(model: Model, name: str, *data: object, axis: int = -1) -> NDArray
     before = np.array(model.state[state])
     loss = model.evaluate(*data)["loss"]
     found = np.empty(before.shape[axis])
-    for place in range(found.size):
-        off = before.copy()
-        np.moveaxis(off, axis, 0)[place] = 0
-        model.state[state] = off
-        found[place] = model.evaluate(*data)["loss"] - loss
-    model.state[state] = before
+    try:
+        for place in range(found.size):
+            off = before.copy()
+            np.moveaxis(off, axis, 0)[place] = 0
+            model.state[state] = off
+            found[place] = model.evaluate(*data)["loss"] - loss
+    finally:
+        model.state[state] = before
     return found
 
 

@@ -68,6 +68,11 @@ def test_x25_units_of_a_cascade_are_frozen_and_read_by_later_ones() -> None:
     assert two.model.params["a.repeat_2.with_unit.dense.W"].shape == (3, 1)
     assert two.errors[0] > 1.1 * two.errors[1] > 1.21 * two.errors[2]
     assert one.errors == two.errors[:2]
+    linear = np.linalg.lstsq(np.c_[x, np.ones(40)], y, rcond=None)[0]
+    errors = np.c_[x, np.ones(40)] @ linear - y
+    pool = compiled(CANDIDATES, defines={"width": 2, "outputs": 2, "pool": 4})
+    pool.fit(x, errors, epochs=60, batch=40, shuffle=False, progress=False)
+    assert one.correlations[0] == pytest.approx(pool.evaluate(x, errors)["C"][0].max(), rel=1e-6)
     a, p = (two.model.predict(x)[name] for name in ("a", "p"))
     reads = np.hstack([x, a[:, 2:3]]) @ two.model.params["a.repeat_2.with_unit.dense.W"]
     bias = two.model.params["a.repeat_2.with_unit.dense.b"]

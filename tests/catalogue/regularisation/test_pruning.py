@@ -308,3 +308,7 @@ def test_x30_units_and_inputs_without_influence_are_found_and_removed() -> None:
     assert model.evaluate(x, t)["loss"] - loss == pytest.approx(units[best], rel=1e-5)
     with pytest.raises(netc.UsageError, match="no mask"):
         pruning.remove(model, 64 * 32)
+    with pytest.raises(netc.UsageError, match="0 to"):
+        pruning.remove(model, -1)
+    with pytest.raises(netc.UsageError, match="no layer of this net has masks"):
+        pruning.smallest(compiled(DIGITS.replace("masked_dense", "dense")), 0.5)
