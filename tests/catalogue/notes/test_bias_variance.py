@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache
 
 import numpy as np
+import pytest
 
 import netc
 from tests.catalogue.experiment import experiment
@@ -78,8 +79,8 @@ def ensemble(degree: int) -> tuple[np.ndarray, np.ndarray]:
 def test_e41_the_generalisation_error_is_bias_and_variance_and_noise() -> None:
     """400 data sets of 40 points of the cubic with noise 1, degrees 1, 3 and 7: squared bias +
     variance = E[(y - f)²] at each x to 1e-12 (A.14), and with the noise of 1 they are the mean
-    squared error on new data within 4 standard errors. The bias falls from 0.49 to 0 and the
-    variance, a squared deviation, rises with the degree: low bias goes with high variance."""
+    squared error on new data within 4 standard errors. The bias falls from 0.49 to below 0.01
+    and the variance, a squared deviation, rises with the degree: low bias goes with high variance."""
     _, f = grid()
     biases, variances = [], []
     for degree in DEGREES:
@@ -92,7 +93,7 @@ def test_e41_the_generalisation_error_is_bias_and_variance_and_noise() -> None:
         assert abs(errors.mean() - expected) < 4 * error
         biases.append(bias.mean())
         variances.append(variance.mean())
-    assert biases[0] > 0.4
+    assert biases[0] == pytest.approx(0.49, abs=0.02)
     assert max(biases[1:]) < 0.01
     assert (np.diff(variances) > 0).all()
 

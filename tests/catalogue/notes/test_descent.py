@@ -90,7 +90,7 @@ def visits() -> netc.Model:
 
 @experiment("E9", "004.4.1.1", where="`model.fit(batch=…)` and `sgd`")
 def test_e9_full_batches_are_gradient_descent_and_single_samples_keep_moving() -> None:
-    """A batch of all 200 data follows (4.6) to 1e-12 for 400 steps and ends within 1e-12 of the
+    """A batch of all 200 data follows (4.6) to 1e-12 for 400 steps and ends within 1e-11 of the
     minimum; with one datum a step, at the same rate, the distance in the last 20 epochs stays
     between 0.01 and 1, and the minibatch gradient at the minimum is not 0."""
     random = np.random.default_rng(0)
@@ -113,7 +113,7 @@ def test_e9_full_batches_are_gradient_descent_and_single_samples_keep_moving() -
         model.fit(x, t, batch=1, epochs=epoch, resume=epoch > 1, lr=0.2, progress=False)
         distances.append(np.linalg.norm(model.params["w"] - best))
     assert min(distances) > 0.01
-    assert max(distances) < 1.5
+    assert max(distances) < 1
 
 
 @experiment("E10", "004.4.2", where="`model.grads` as the right-hand side of `solve_ivp`; `sgd`")

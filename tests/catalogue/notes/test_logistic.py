@@ -128,7 +128,7 @@ def test_e12_the_gradient_of_the_cross_entropy_is_sigma_minus_t() -> None:
 @experiment("E12", "004.5.1.b", where="`logistic` net fitted by `model.fit`; densities of SciPy")
 def test_e12_the_posterior_of_two_normal_classes_is_a_sigmoid_of_the_log_odds() -> None:
     """For classes N(±1, 1) with priors 0.7 and 0.3 the posterior (5.3) is σ(a) with
-    a = ln(p₁/p₂) = 2x + ln(7/3), to 1e-13; without the logarithm, as (5.4) is printed, it is not.
+    a = ln(p₁/p₂) = 2x + ln(7/3), to 1e-12; without the logarithm, as (5.4) is printed, it is not.
     4,000 samples give a logistic net those weights to 4 standard errors."""
     x = np.linspace(-4, 4, 81)
     one, two = 0.7 * norm.pdf(x, 1), 0.3 * norm.pdf(x, -1)
