@@ -80,7 +80,7 @@ def test_e41_the_generalisation_error_is_bias_and_variance_and_noise() -> None:
     """400 data sets of 40 points of the cubic with noise 1, degrees 1, 3 and 7: squared bias +
     variance = E[(y - f)²] at each x to 1e-12 (A.14), and with the noise of 1 they are the mean
     squared error on new data within 4 standard errors. The bias falls from 0.49 to below 0.01
-    and the variance, a squared deviation, rises with the degree: low bias goes with high variance."""
+    and the variance, a squared deviation, rises with the degree: low bias, high variance."""
     _, f = grid()
     biases, variances = [], []
     for degree in DEGREES:
