@@ -61,6 +61,43 @@ def test_x37_units_of_constant_layers_stay_equal() -> None:
         assert end < equal
 
 
+DELTAS = """
+net Deltas {
+  input x: [4]
+  target t: [2]
+  param W: [4, 5] = constant(0.3)
+  param V: [5, 2] = constant(0.3)
+  s = x @ W
+  a = tanh(s)
+  z = a @ V
+  loss squared_error(z, t)
+  output z
+  output a
+  output below = grad(objective, s)
+  output above = grad(objective, z)
+  output by_V = grad(objective, V)
+}
+"""
+
+
+@experiment("X37", "000.9.1.1 000.10.0", where="`grad(objective, s)` of named net inputs")
+def test_x37_deltas_of_constant_weights() -> None:
+    """With equal weights c the deltas of a layer are δ = f'(s) Σ c δ of the layer above, equal for
+    all units; with those of the same layer, as printed, the formula fails. The derivative by a
+    weight is its unit's δ times its input's activation.
+    """
+    draws = np.random.default_rng(1)
+    x, t = draws.normal(size=(6, 4)), draws.normal(size=(6, 2))
+    model = compiled(DELTAS)
+    found = {**model.forward(x), **model.evaluate(x, t)}
+    below, above, a = found["below"], found["above"], found["a"]
+    assert below == pytest.approx(np.tile(below[:, :1], (1, 5)), abs=1e-15)
+    slope = 1 - a**2
+    assert below == pytest.approx(slope * 0.3 * above.sum(1, keepdims=True), abs=1e-12)
+    assert below != pytest.approx(slope * 0.3 * below.sum(1, keepdims=True), rel=0.05)
+    assert found["by_V"][0] == pytest.approx(a.T @ above, abs=1e-12)
+
+
 @cache
 def drawn() -> dict[str, np.ndarray]:
     """250,000 numbers of each of the laws of 9.1 to 9.3."""

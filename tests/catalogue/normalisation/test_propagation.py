@@ -54,6 +54,21 @@ def test_x41_forward_variance() -> None:
         assert forwards == pytest.approx(gain**10, rel=0.15)
 
 
+@experiment("X41", "000.9.2.1a", where="`normal(0, 1, [n, n], shared=true)` draws weights")
+def test_x41_inputs_with_a_mean() -> None:
+    """Inputs of mean 2 and variance 1 count with E[X²] = σ² + μ² = 5; the footnote's E[X] = 2 is
+    not what goes through.
+    """
+    text = """
+    net Offset {
+      input x: [1000]
+      output s = x @ (normal(0, 1, [1000, 1000], shared=true) / sqrt(1000))
+    }"""
+    x = 2 + np.random.default_rng(1).normal(size=(20, 1000))
+    s = compiled(text, precision="f32").forward(x)
+    assert np.mean(s**2) == pytest.approx(5, rel=0.1)
+
+
 @experiment("X41", "000.9.2.2a", where="`grad(e, x)`")
 def test_x41_backward_variance() -> None:
     """The deltas of the same net grow by (I σ²)^10 on their way back, within 15 percent."""
