@@ -88,10 +88,17 @@ def _iota(use: Use) -> Value:
 
 
 def _repeat(use: Use) -> Value:
-    """`x |> repeat(n, chain)`: n applications of the chain, each with parameters of its own."""
-    count = known.size(use.arguments["n"], "the number of copies", least=0, most=_COPIES)
+    """`x |> repeat(n, chain)`: n applications of the chain, each with parameters of its own.
+
+    The last value, or with `all=true` those of all applications along a new first axis.
+    """
+    given = use.get("all")
+    every = given is not None and known.boolean(given, "`all`")
+    least = 1 if every else 0
+    count = known.size(use.arguments["n"], "the number of copies", least=least, most=_COPIES)
     chain = use.chains["chain"]
     operand = use.arguments["x"]
+    steps = []
     for index in range(1, count + 1):
         copy = chain
         match chain:
@@ -100,7 +107,9 @@ def _repeat(use: Use) -> Value:
                 copy = Chain(counted.body, scope.inside(counted.parameter.name, bound))
         result = use.scope.at(use.scope.path.repeat()).apply(copy, operand, use.span)
         operand = Operand(result, use.span)
-    return operand.value
+        if every:
+            steps.append((operand, tensor(operand, use.scope, "a value of the chain").node))
+    return Tensor(indexing.stack(steps, 0)) if every else operand.value
 
 
 def _entry(name: str, signature: str, build: Callable[[Use], Value], doc: str) -> Primitive:
@@ -183,7 +192,7 @@ _LISTED: Final = (
     _entry("jacobian", "y, v", derivatives.jacobian, "All derivatives: [y axes, v axes]."),
     _entry("hessian", "e, v", derivatives.hessian, "Second derivatives: [v axes, v axes]."),
     _entry("hvp", "e, v, u", derivatives.hvp, "The Hessian times u, of the shape of v."),
-    _entry("repeat", "x, n, chain: layer", _repeat, "n applications of a chain."),
+    _entry("repeat", "x, n, chain: layer, all?", _repeat, "n applications of a chain."),
     _entry("over_data", "e, before?", initial_only.over_data, "A value of the training data."),
     _entry("orthonormalise", "x", initial_only.orthonormalise, "Orthonormal rows or columns."),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from netc.compiler.ir.graph import make
+from netc.compiler.ops.elementwise import Add
 from netc.compiler.ops.movement import (
     Concat,
     Movement,
@@ -13,6 +14,8 @@ from netc.compiler.ops.movement import (
     Reverse,
     Slice,
     Transpose,
+    concat,
+    pad,
     reshape,
     slice_,
     transpose,
@@ -91,6 +94,33 @@ def part_of_concat(node: Node) -> Node | None:
     return None
 
 
+def sum_of_neighbours(node: Node) -> Node | None:
+    """The sum of two tensors with zeros around, side by side in it, is one with both in a row.
+
+    Slices of one tensor have such cotangents.
+    """
+    if not isinstance(node.op, Add):
+        return None
+    for first, second in (node.args, node.args[::-1]):
+        if not isinstance(first.op, Pad) or not isinstance(second.op, Pad):
+            return None
+        edges, others = (list(zip(o.before, o.after, strict=True)) for o in (first.op, second.op))
+        apart = [axis for axis, edge in enumerate(edges) if edge != others[axis]]
+        if len(apart) != 1:
+            return None
+        axis = apart[0]
+        if first.op.before[axis] + first.args[0].type.shape[axis] == second.op.before[axis]:
+            parts = [*_parts(first.args[0], axis), *_parts(second.args[0], axis)]
+            after = list(first.op.after)
+            after[axis] = second.op.after[axis]
+            return pad(concat(parts, axis), first.op.before, tuple(after))
+    return None
+
+
+def _parts(x: Node, axis: int) -> tuple[Node, ...]:
+    return x.args if isinstance(x.op, Concat) and x.op.axis == axis else (x,)
+
+
 def broadcast_last(node: Node) -> Node | None:
     """f(broadcast a, broadcast b) = broadcast f(a, b), when both repeat along the same axes."""
     if not isinstance(node.op, Elementwise):
@@ -126,6 +156,7 @@ MOVES: Final[tuple[Rule, ...]] = (
     composed,
     transposed_ones,
     part_of_concat,
+    sum_of_neighbours,
     lift_last,
     broadcast_last,
 )
