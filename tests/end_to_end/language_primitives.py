@@ -378,6 +378,11 @@ CASES: Final[dict[str, tuple[Case, ...]]] = {
             definitions="fn turned(x, i) = sin(i * x)",
         ),
         case("a |> repeat(0, tanh)", lambda a: a, a=(2,)),
+        case(
+            "a |> repeat(3, i -> x -> sin(i * x), all=true)",
+            lambda a: np.stack([np.sin(a), y := np.sin(2 * np.sin(a)), np.sin(3 * y)], 1),
+            a=(2, 3),
+        ),
         case("a |> repeat(2, tanh)", lambda a: np.tanh(np.tanh(a)), a=(2, 2)),
     ),
 }

@@ -71,6 +71,16 @@ def test_digits_reach_97_percent() -> None:
     assert (predicted == digits("test")[1]).mean() == pytest.approx(scores["accuracy"])
 
 
+def test_lstm_reads_digits_row_by_row() -> None:
+    net = model("lstm.net")
+    net.fit(*digits("train"), progress=False)
+    scores = net.evaluate(*digits("test"))
+    assert scores["accuracy"] >= 0.93
+    assert scores["loss"] < 0.3
+    upside_down = digits("test")[0].reshape(-1, 8, 8)[:, ::-1].reshape(-1, 64)
+    assert net.evaluate(upside_down, digits("test")[1])["accuracy"] < 0.5, "the order matters"
+
+
 def test_logistic_regression_gets_nine_in_ten() -> None:
     net = model("logistic.net")
     net.fit(*digits("train"), progress=False)

@@ -18,6 +18,7 @@ from tests.prelude.references.normalisation import NORMALISATION
 from tests.prelude.references.optimizers import OPTIMIZERS
 from tests.prelude.references.penalties import PENALTIES
 from tests.prelude.references.pools import POOLS
+from tests.prelude.references.recurrent import RECURRENT
 from tests.prelude.references.schedules import SCHEDULES
 
 if TYPE_CHECKING:
@@ -34,5 +35,6 @@ TABLES: Final[Mapping[str, Mapping[str, Any]]] = {
     "normalisation": NORMALISATION,
     "pools": POOLS,
     "augmentation": AUGMENTATION,
+    "recurrent": RECURRENT,
     "schedules": SCHEDULES,
 }

@@ -13,7 +13,7 @@ from netc.compiler.ops import elementwise as e
 from netc.compiler.ops.contract import Contract
 from netc.compiler.ops.custom import Custom, placeholder
 from netc.compiler.ops.elementwise import absorb, add, div, exp, log, mul, neg, power, sub, where
-from netc.compiler.ops.movement import concat, reshape, reverse, slice_, transpose
+from netc.compiler.ops.movement import concat, pad, reshape, reverse, slice_, transpose
 from netc.compiler.ops.reduce import BatchReduce, Lift, Reduce, broadcast, lift, reduce_sum
 from netc.compiler.ops.source import Constant, Iota, constant, source
 from netc.compiler.passes.expand import expand
@@ -106,6 +106,26 @@ SIMPLER = {
     "slice of concat": (
         slice_(concat([X, mul(X, V)], 0), (4,), (6,)),
         slice_(mul(X, V), (1,), (3,)),
+    ),
+    "sum of neighbours": (
+        add(pad(Y, (0, 1), (0, 6)), pad(W, (0, 5), (0, 2))),
+        pad(concat([Y, W], 1), (0, 1), (0, 2)),
+    ),
+    "sum of neighbours, the second before the first": (
+        add(pad(V, (3,), (0,)), pad(X, (0,), (3,))),
+        concat([X, V], 0),
+    ),
+    "sum of three neighbours": (
+        add(add(pad(V, (0,), (6,)), pad(X, (3,), (3,))), pad(mul(X, V), (6,), (0,))),
+        concat([V, X, mul(X, V)], 0),
+    ),
+    "sum of what overlaps": (
+        add(pad(V, (0,), (2,)), pad(X, (2,), (0,))),
+        add(pad(V, (0,), (2,)), pad(X, (2,), (0,))),
+    ),
+    "sum with a gap between": (
+        add(pad(V, (0,), (4,)), pad(X, (4,), (0,))),
+        add(pad(V, (0,), (4,)), pad(X, (4,), (0,))),
     ),
     "broadcast last": (mul(rows(X), rows(V)), rows(mul(X, V))),
     "broadcast last, number": (mul(rows(X), 3), rows(mul(X, 3))),
