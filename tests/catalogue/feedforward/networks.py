@@ -60,10 +60,9 @@ def small(
     head: str = "tanh",
     risk: str = LEAST_SQUARES,
     rho: float = 0.0,
-    sizes: tuple[int, ...] = (4, 5, 3, 3),
 ) -> netc.Model:
-    """A compiled net of the text; tests that share it set its parameters first."""
-    return compiled(network(sizes, hidden, head, risk), defines={"rho": rho})
+    """A compiled (4, 5, 3, 3) net; tests that share it set its parameters first."""
+    return compiled(network((4, 5, 3, 3), hidden, head, risk), defines={"rho": rho})
 
 
 def offsets(model: netc.Model) -> list[np.ndarray]:

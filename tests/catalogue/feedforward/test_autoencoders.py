@@ -73,7 +73,8 @@ train { optimizer = sgd(lr = 0.5) }
 @experiment("A15", "001.Ex65.4-2", where="`y_2 @ W_1'`: one `param` in two places")
 def test_a15_a_tied_weight_gathers_both_gradients():
     """With W_2 = W_1' and cross-entropy the gradient by W_1 is h δ₂' + δ₃ y₂' + 2ρW_1, that of
-    the encoder alone is not; offsets have -δ. One step moves by it, and 400 steps reconstruct."""
+    the encoder alone is not; offsets have -δ. One step moves
+    W_1 by both."""
     rho = 0.01
     model = compiled(TIED, defines={"rho": rho})
     h = curve(6, 1)

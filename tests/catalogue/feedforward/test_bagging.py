@@ -23,7 +23,7 @@ def test_a35_bagging():
     15 % less often than they are on average."""
     train = "optimizer = sgd(lr = 0.3); batch = 10"
     text = network((64, 8, 10), "tanh", "softmax", CROSS_ENTROPY, train=train)
-    model = compiled(text, precision="f32")
+    model = compiled(text)
     images, names = digits("train")
     draw = np.random.default_rng(0)
     new, answers = digits("test")
