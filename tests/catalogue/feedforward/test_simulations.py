@@ -65,8 +65,8 @@ def after_passes(hidden, risk=CROSS_ENTROPY):
 def test_a21_digits_with_three_activations():
     """On the bundled digits the net and risk of Example 65.9 in small come in 8 passes to test
     errors below 10 % with tanh and with rectifiers, and to 1.3 times as many with logistic units;
-    errors on the training digits are fewer. With least squares in place of cross-entropy logistic units are
-    wrong on more than half: the order of Table 65.3 and the claims on practice."""
+    errors on the training digits are fewer. With least squares in place of cross-entropy logistic
+    units are wrong on more than half: the order of Table 65.3 and the claims on practice."""
     errors = {name: after_passes(name)[1:] for name in ("sigmoid", "tanh", "relu")}
     for training, test in errors.values():
         assert training < test
