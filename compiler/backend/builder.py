@@ -111,6 +111,7 @@ class Builder:
         self.lines: list[str] = []
         self.block = "entry"
         self._count = 0
+        self._declared: set[str] = set()
         self._phis: dict[str, tuple[int, str, list[str]]] = {}
 
     # -- lines ---------------------------------------------------------------------------------
@@ -118,11 +119,12 @@ class Builder:
     def fresh(self, hint: str = "v") -> str:
         """A new SSA name."""
         self._count += 1
-        return f"%{hint or 'v'}{self._count}"
+        return f"%{hint}{self._count}"
 
     def op(self, text: str, type_: str, hint: str = "v") -> Value:
         """Emits `%v = text`, an instruction whose result has `type_`."""
-        name = self.fresh(hint)
+        self._count = count = self._count + 1  # as `fresh`; most of the time goes by here
+        name = f"%{hint}{count}"
         self.lines.append(f"  {name} = {text}")
         return Value(name, type_)
 
@@ -175,7 +177,7 @@ class Builder:
 
     def call(self, name: str, type_: str, *args: Value) -> Value:
         """Calls `@name`; a `void` function returns a value that must not be used."""
-        text = f"call {type_} @{name}({', '.join(a.typed for a in args)})"
+        text = f"call {type_} @{name}({', '.join([a.typed for a in args])})"
         if type_ == "void":
             self.do(text)
             return Value("", "void")
@@ -183,13 +185,15 @@ class Builder:
 
     def intrinsic(self, name: str, type_: str, *args: Value) -> Value:
         """Calls the intrinsic `@name` (suffixes included) and notes its declaration."""
-        self.declare(f"declare {type_} @{name}({', '.join(a.type for a in args)})")
+        if name not in self._declared:
+            self._declared.add(name)
+            self.declare(f"declare {type_} @{name}({', '.join([a.type for a in args])})")
         return self.call(name, type_, *args)
 
     def offset(self, pointer: Value, amount: Value | int, unit: str = "i8") -> Value:
         """`pointer` moved by `amount` elements of type `unit` (bytes unless told)."""
-        index = self.constant(amount, "i64") if isinstance(amount, int) else amount
-        return self.op(f"getelementptr {unit}, {pointer.typed}, {index.typed}", "ptr", "p")
+        index = amount if isinstance(amount, int) else amount.text
+        return self.op(f"getelementptr {unit}, ptr {pointer.text}, i64 {index}", "ptr", "p")
 
     def opaque(self, pointer: Value) -> Value:
         """The same address; LLVM does not ask how it was computed."""
@@ -235,7 +239,11 @@ class Builder:
         """`a * b + c`, in one rounding where the target can, else in two."""
         if not self.fused:
             return self.fadd(self.fmul(a, b), c)
-        return self.intrinsic(f"llvm.fma.{suffix_of(a.type)}", a.type, a, b, c)
+        type_, name = a.type, f"llvm.fma.{suffix_of(a.type)}"
+        if name not in self._declared:
+            return self.intrinsic(name, type_, a, b, c)
+        operands = f"{type_} {a.text}, {type_} {b.text}, {type_} {c.text}"
+        return self.op(f"call {type_} @{name}({operands})", type_)
 
     def _unary(self, name: str, a: Value) -> Value:
         return self.intrinsic(f"llvm.{name}.{suffix_of(a.type)}", a.type, a)

@@ -81,7 +81,7 @@ class KernelEmitter(PlacesEmitter):
             self.segments[0].known["buffer", number] = Value(f"%buffer.{number}", "ptr")
         self.statements(self.kernel.body)
         self.b.do("ret void")
-        self.b.lines = [line for entry in self.b.lines for line in self._expanded(entry)]
+        self.b.lines = self._expanded(self.b.lines)
         buffers = [Value(f"%buffer.{i}", "ptr noalias") for i in range(self.kernel.buffers)]
         numbers = [Value(f"%{name}", "i64") for name in NUMBERS]
         parameters = [*buffers, *numbers, Value("%call", "ptr")]

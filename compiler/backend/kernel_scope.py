@@ -144,10 +144,15 @@ class KernelScope:
         opcode = "urem" if count.remainder else "udiv"
         return self.b.op(f"{opcode} i64 {base.text}, {count.divisor}", "i64")
 
-    def _expanded(self, line: str) -> list[str]:
-        if line not in self.markers:
-            return [line]
-        return [inner for part in self.markers[line] for inner in self._expanded(part)]
+    def _expanded(self, lines: list[str]) -> list[str]:
+        """The lines with those that were hoisted in the place of each marker."""
+        found: list[str] = []
+        for line in lines:
+            if line[0] == ";":
+                found += self._expanded(self.markers[line])
+            else:
+                found.append(line)
+        return found
 
     def _slot(self, slot: Slot) -> Value:
         def make() -> Value:
@@ -180,6 +185,5 @@ class KernelScope:
         return value if lanes_of(value.type) == lanes else self.b.splat(value, lanes)
 
     def _width(self, operands: Sequence[Operand]) -> int:
-        return max(
-            (lanes_of(self.values[o].type) for o in operands if isinstance(o, str)), default=1
-        )
+        types = [self.values[o].type for o in operands if isinstance(o, str)]
+        return self.lanes if self.wide in types else max(map(lanes_of, types), default=1)

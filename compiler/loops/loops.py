@@ -23,19 +23,23 @@ class Affine:
 
     def __add__(self, other: Affine | int) -> Affine:
         if isinstance(other, int):
-            return Affine(self.constant + other, self.terms)
-        if not self.terms or not other.terms:
-            return Affine(self.constant + other.constant, self.terms or other.terms)
+            return Affine(self.constant + other, self.terms) if other else self
+        if not other.terms:
+            return self + other.constant
+        if not self.terms:
+            return other + self.constant
         total = dict(self.terms)
         for name, factor in other.terms:
             total[name] = total.get(name, 0) + factor
-        kept = tuple(sorted((n, f) for n, f in total.items() if f))
+        kept = tuple(sorted([term for term in total.items() if term[1]]))
         return Affine(self.constant + other.constant, kept)
 
     def __mul__(self, factor: int) -> Affine:
         if factor == 0:
             return Affine()
-        return Affine(self.constant * factor, tuple((n, f * factor) for n, f in self.terms))
+        if factor == 1:
+            return self
+        return Affine(self.constant * factor, tuple([(n, f * factor) for n, f in self.terms]))
 
     def coefficient(self, variable: str) -> int:
         return dict(self.terms).get(variable, 0)

@@ -96,14 +96,15 @@ class Loads:
         if operand.per_block:
             assert writer.block is not None
             offset += writer.block * operand.per_block
-        if (operand, offset) not in self.found:
+        name = self.found.get((operand, offset))
+        if name is None:
             name = writer.name()
             number = writer.number(operand.buffer)
             writer.add(Load(name, number, offset, wide=operand.per_block > 0))
             if self.live is not None:
                 name = writer.compute("keep", self.live, name, 0.0)
             self.found[operand, offset] = name
-        return self.found[operand, offset]
+        return name
 
 
 def summed_letters(product: Product) -> list[Summed]:

@@ -309,7 +309,7 @@ class Writer:
         return self._recall(self._key(node, index))
 
     def _recall(self, key: object) -> Operand | None:
-        return next((known[key] for known in reversed(self._known) if key in known), None)
+        return next((v for k in reversed(self._known) if (v := k.get(key)) is not None), None)
 
     def value(self, node: Node, index: Index) -> Operand:
         """The value of a node at an index: known, loaded, or computed."""

@@ -11,8 +11,8 @@ with a barrier between.
 
 from __future__ import annotations
 
-from bisect import insort
 from dataclasses import dataclass, field
+from heapq import heappop, heappush
 from itertools import groupby
 from typing import TYPE_CHECKING, Literal
 
@@ -105,40 +105,44 @@ def _arranged(units: Sequence[Unit], used: Mapping[Unit, Uses]) -> list[list[Uni
     What is ready joins as long as it can; units keep their order where nothing speaks against it.
     """
     items = _items(units, used)
-    waiting = {item: set(item.before) for item in items}
-    ready = [item for item in items if not item.before]
+    waiting = {item: len(item.before) for item in items}
+    ready = [item.number for item in items if not item.before]
     found: list[list[Unit]] = []
     while ready:
-        per_block = all(item.unit.per_block for item in ready)
+        per_block = all(units[number].per_block for number in ready)
         group: dict[_Item, None] = {}
-        while chosen := next((i for i in ready if _joins(i, per_block, group)), None):
-            ready.remove(chosen)
+        left: list[int] = []  # what does not join a group never will
+        while ready:
+            chosen = items[heappop(ready)]
+            if chosen.unit.per_block != per_block or not chosen.apart.isdisjoint(group):
+                left.append(chosen.number)
+                continue
             group[chosen] = None
             for other in chosen.after:
-                waiting[other].discard(chosen)
+                waiting[other] -= 1
                 if not waiting[other]:
-                    insort(ready, other, key=lambda item: item.number)
+                    heappush(ready, other.number)
         found.append([item.unit for item in group])
+        ready = left
     return found
-
-
-def _joins(item: _Item, per_block: bool, group: Mapping[_Item, None]) -> bool:
-    return item.unit.per_block == per_block and item.apart.isdisjoint(group)
 
 
 def _items(units: Sequence[Unit], used: Mapping[Unit, Uses]) -> list[_Item]:
     items = [_Item(number, unit) for number, unit in enumerate(units)]
-    touching: dict[Buffer, list[_Item]] = {}
+    readers: dict[Buffer, list[_Item]] = {}
+    writers: dict[Buffer, list[_Item]] = {}
     for item in items:
         own = used[item.unit]
-        for other in {o for b in own.reads | own.writes for o in touching.get(b, ())}:
-            if conflicts := own.conflicts(used[other.unit]):
-                item.before.add(other)
-                other.after.append(item)
-                if not _same_block(item.unit, other.unit, conflicts):
-                    item.apart.add(other)
-        for buffer in own.reads | own.writes:
-            touching.setdefault(buffer, []).append(item)
+        earlier = {o for b in own.reads | own.writes for o in writers.get(b, ())}
+        earlier |= {o for b in own.writes for o in readers.get(b, ())}
+        for other in earlier:
+            item.before.add(other)
+            other.after.append(item)
+            if not _same_block(item.unit, other.unit, own.conflicts(used[other.unit])):
+                item.apart.add(other)
+        for users, buffers in ((readers, own.reads), (writers, own.writes)):
+            for buffer in buffers:
+                users.setdefault(buffer, []).append(item)
     return items
 
 

@@ -8,9 +8,10 @@ that would overwrite a value somebody still needs is computed aside and copied a
 
 from __future__ import annotations
 
-from bisect import insort
+from bisect import bisect_left, insort
 from collections import Counter
 from dataclasses import dataclass, field, replace
+from heapq import heappop, heappush
 from typing import TYPE_CHECKING
 
 from netc.compiler.ops.scalar import Elementwise
@@ -64,7 +65,7 @@ def schedule(
     units: list[Unit] = []
     copies: list[Unit] = []
     while queue.waiting:
-        if not queue.ready:
+        if not queue:
             stuck = next(i for i in items if i in queue.waiting and queue.readable(i))
             copies += _defer(stuck, where)
             queue.release(stuck)
@@ -78,41 +79,70 @@ def schedule(
 
 
 class _Queue:
-    """Items that wait, and those of them that nothing holds back, in their first order."""
+    """Items that wait, and those of them that nothing holds back, by kind, in their first order.
+
+    A product over the batch that is the last to read one of its operands frees it: then it goes
+    before all that is not batched.
+    """
 
     def __init__(self, items: Sequence[_Item], where: Mapping[Node, Buffer]) -> None:
-        self._order = {item: n for n, item in enumerate(items)}
+        self._items = items
+        self._number = {item: n for n, item in enumerate(items)}
+        self._kinds = [item.kind for item in items]
         self._held = {item: item.after | item.behind for item in items}
         self._holds: dict[_Item, list[_Item]] = {item: [] for item in items}
         for item, others in self._held.items():
             for other in others:
                 self._holds[other].append(item)
         self.waiting = set(items)
-        self.ready = [item for item in items if not self._held[item]]
-        self._operands = {item: _batched_operands(item, where) for item in items}
+        self._ready: dict[tuple[str, bool], list[int]] = {kind: [] for kind in self._kinds}
         self._reads = {item: _reads(item, where) for item in items}
         self._readers = Counter(n for read in self._reads.values() for n in read)
+        self._operands = [_batched_operands(item, where) for item in items]
+        self._products: dict[Node, list[int]] = {}
+        for number, operands in enumerate(self._operands):
+            for node in operands:
+                self._products.setdefault(node, []).append(number)
+        self._freeing: list[int] = []
+        for number, item in enumerate(items):
+            if not self._held[item]:
+                self._offer(number)
+
+    def __bool__(self) -> bool:
+        """Whether something is ready."""
+        return any(self._ready.values())
 
     def take(self, item: _Item) -> None:
         """Schedules a ready item, which may make others ready."""
-        self.ready.remove(item)
+        number = self._number[item]
+        ready = self._ready[self._kinds[number]]
+        del ready[bisect_left(ready, number)]
         self.waiting.remove(item)
-        self._readers.subtract(self._reads[item])
+        for node in self._reads[item]:
+            self._readers[node] -= 1
+            if self._readers[node] == 1:
+                for product in filter(self._is_ready, self._products.get(node, ())):
+                    heappush(self._freeing, product)
         for other in self._holds[item]:
             self._held[other].discard(item)
             if not self._held[other] and other in self.waiting:
-                insort(self.ready, other, key=self._order.__getitem__)
+                self._offer(self._number[other])
 
     def first(self) -> _Item:
         """The first ready item, or a product over the batch that frees one of its operands."""
-        first = self.ready[0]
+        first = self._items[min(ready[0] for ready in self._ready.values() if ready)]
         if first.batched:
             return first
-        frees = (
-            i for i in self.ready
-            if any(self._readers[n] == 1 for n in self._operands[i])
-        )  # fmt: skip
-        return next(frees, first)
+        while self._freeing and self._items[self._freeing[0]] not in self.waiting:
+            heappop(self._freeing)
+        return self._items[self._freeing[0]] if self._freeing else first
+
+    def joining(self, first: _Item, group: Mapping[_Item, None]) -> _Item | None:
+        """The first ready item that a kernel can go on with."""
+        if len(group) >= KERNEL_STORES:
+            return None
+        ready = self._ready[self._kinds[self._number[first]]]
+        return next((i for n in ready if _joins(i := self._items[n], first, group)), None)
 
     def readable(self, item: _Item) -> bool:
         """Whether all that the item reads is there: only readers of old values hold it back."""
@@ -121,7 +151,17 @@ class _Queue:
     def release(self, item: _Item) -> None:
         """Makes an item ready whose results no longer overwrite anything."""
         self._held[item].clear()
-        self.ready.append(item)
+        self._offer(self._number[item])
+
+    def _offer(self, number: int) -> None:
+        """Notes that an item is ready."""
+        insort(self._ready[self._kinds[number]], number)
+        if any(self._readers[node] == 1 for node in self._operands[number]):
+            heappush(self._freeing, number)
+
+    def _is_ready(self, number: int) -> bool:
+        item = self._items[number]
+        return item in self.waiting and not self._held[item]
 
 
 def _group(queue: _Queue) -> list[_Item]:
@@ -131,19 +171,19 @@ def _group(queue: _Queue) -> list[_Item]:
     group = {first: None}
     if first.contraction is not None:
         return [first]
-    while found := next((i for i in queue.ready if _joins(i, first, group)), None):
+    while found := queue.joining(first, group):
         queue.take(found)
         group[found] = None
     return list(group)
 
 
 def _joins(item: _Item, first: _Item, group: Mapping[_Item, None]) -> bool:
-    """Whether a kernel of nests that `first` started can go on with `item`.
+    """Whether a kernel of nests that `first` started can go on with `item`, of the same kind.
 
     Sums over the batch need all blocks: a kernel that forms them cannot use them. Results that
     exchange old values need one nest, so they start a kernel.
     """
-    if len(item.stores) > 1 or item.kind != first.kind or len(group) >= KERNEL_STORES:
+    if len(item.stores) > 1:
         return False
     if not item.kind[1]:
         return True
