@@ -77,50 +77,95 @@ FORMULAS = {
 }
 
 
-@experiment(
-    "A1",
-    "001.65.1-2 001.65.1-3 001.65.1-4 001.65.1-5 001.65.1-6 001.65.1-7 001.65.1-8 001.65.1-9 "
-    "001.65.1-10 001.65.1-13",
-    where="`sigmoid`, `tanh`, `scaled_tanh`, `relu`, `leaky_relu`, `elu`, `softplus`, `identity`, "
-    "`erf`; `fn bent(z, alpha) = max(0, z) + alpha * min(0, z)`",
-)
-@pytest.mark.parametrize("name", FORMULAS)
-def test_a1_values_and_slopes(name):
-    """Values and slopes of the activations of (65.6) to (65.12) and Table 65.1 are their closed
-    forms at ten points from -30 to 30; the generalised rectifier with α = -1 is |z|."""
+def check(name):
+    """Values and slopes of an activation at the points of the grid."""
     value, slope = values(GRID, name)
     np.testing.assert_allclose(value, FORMULAS[name][0], rtol=1e-13, atol=1e-300)
     np.testing.assert_allclose(slope, FORMULAS[name][1], rtol=1e-12, atol=1e-14)
 
 
-@experiment("A1", "001.65.1-2 001.65.1-3 001.65.1-4 001.65.1-7", where="`sigmoid`, `scaled_tanh`")
-def test_a1_identities_limits_and_bounds():
-    """tanh(z/2) = 2 sigmoid(z) - 1; limits 1, 0 and ±1; sigmoid' is at most 1/4 and tanh' at most
-    1, both at 0; 1.7159 tanh(2z/3) is ±1 at ±1; ELU tends to -α.
+FAR = np.array([-800.0, 800.0])
 
-    The slope of tanh printed in (65.166), 1/cosh z, is off by up to 0.25 (E-16).
-    """
+
+@experiment("A1", "001.65.1-2", where="`sigmoid`")
+def test_a1_sigmoid():
+    """f' = f(1 - f), limits 0 and 1; f' is at most 1/4, at 0. Written as 1 / (1 + exp(-z)) it is
+    the same, at -30 too."""
+    check("sigmoid")
+    check("neuron")
     grid = np.linspace(-8, 8, 161)
-    sigmoid, slope = values(grid, "sigmoid")
-    np.testing.assert_allclose(values(grid / 2, "tanh")[0], 2 * sigmoid - 1, atol=1e-15)
+    slope = values(grid, "sigmoid")[1]
     assert slope.max() == slope[80] == 0.25
-    tanh_slope = values(grid, "tanh")[1]
-    assert tanh_slope.max() == tanh_slope[80] == 1
-    assert np.abs(tanh_slope - 1 / np.cosh(grid)).max() == pytest.approx(0.25, abs=1e-3)
-    far = np.array([-800.0, 800.0])
-    np.testing.assert_array_equal(values(far, "sigmoid")[0], [0, 1])
-    np.testing.assert_array_equal(values(far, "tanh")[0], [-1, 1])
-    np.testing.assert_array_equal(values(far, "softplus")[0], [0, 800])
-    assert values(far, "elu2")[0][0] == -2
-    ends, saturated = values([-1, 1], "stretched")[0], values(far, "stretched")[0]
-    np.testing.assert_allclose(ends, [-1, 1], rtol=1e-15)
-    np.testing.assert_allclose(saturated, [-1.7159, 1.7159], atol=5e-5)
+    np.testing.assert_array_equal(values(FAR, "sigmoid")[0], [0, 1])
+
+
+@experiment("A1", "001.65.1-3", where="`tanh`")
+def test_a1_tanh():
+    """tanh(z/2) = 2 sigmoid(z) - 1; f' = 1/cosh² z is at most 1, at 0; limits ±1. The slope printed
+    in (65.166), 1/cosh z, is off by up to 0.25 (E-16)."""
+    check("tanh")
+    grid = np.linspace(-8, 8, 161)
+    sigmoid = values(grid, "sigmoid")[0]
+    np.testing.assert_allclose(values(grid / 2, "tanh")[0], 2 * sigmoid - 1, atol=1e-15)
+    slope = values(grid, "tanh")[1]
+    assert slope.max() == slope[80] == 1
+    assert np.abs(slope - 1 / np.cosh(grid)).max() == pytest.approx(0.25, abs=1e-3)
+    np.testing.assert_array_equal(values(FAR, "tanh")[0], [-1, 1])
+
+
+@experiment("A1", "001.65.1-4", where="`scaled_tanh(z, a, b)`")
+def test_a1_scaled_tanh():
+    """a tanh(2z/3) with a = 1/tanh(2/3) = 1.7159 is ±1 at ±1 and saturates at ±1.7159."""
+    check("stretched")
+    np.testing.assert_allclose(values([-1, 1], "stretched")[0], [-1, 1], rtol=1e-15)
+    np.testing.assert_allclose(values(FAR, "stretched")[0], [-1.7159, 1.7159], atol=5e-5)
+
+
+@experiment("A1", "001.65.1-7", where="`elu(z, alpha)`")
+def test_a1_elu():
+    """The slope of α(exp z - 1) is f + α, and the function tends to -α: -2 at -800 for α = 2."""
+    check("elu2")
+    assert values(FAR, "elu2")[0][0] == -2
+    value, slope = values(GRID[BELOW], "elu2")
+    np.testing.assert_allclose(slope, value + 2, rtol=1e-12, atol=1e-15)
+
+
+@experiment("A1", "001.65.1-8", where="`softplus`")
+def test_a1_softplus():
+    """ln(1 + exp z) has the slope sigmoid(z), and is 0 at -800 and 800 at 800."""
+    check("softplus")
+    np.testing.assert_array_equal(values(FAR, "softplus")[0], [0, 800])
+
+
+@experiment("A1", "001.65.1-5 001.65.1-6", where="`relu`, `leaky_relu`")
+def test_a1_rectifiers():
+    """max(0, z) and its leaky form with 0.01 z below 0, and their slopes beside the kink."""
+    check("relu")
+    check("leaky_relu")
+
+
+@experiment("A1", "001.65.1-9", where="`identity`, or no activation")
+def test_a1_identity():
+    """f(z) = z with slope 1."""
+    check("identity")
+
+
+@experiment("A1", "001.65.1-10", where="`fn bent(z, alpha) = max(0, z) + alpha * min(0, z)`")
+def test_a1_generalised_rectifier():
+    """max(0, z) + α min(0, z) with α = -1 is |z|, with slope ±1."""
+    check("bent")
+
+
+@experiment("A1", "001.65.1-13", where="`erf`")
+def test_a1_error_function():
+    """erf is SciPy's, with slope 2 exp(-z²)/√π."""
+    check("erf")
 
 
 @experiment(
     "A2",
     "001.65.1-5 001.65.1-6",
-    where="`relu`, `leaky_relu`; another slope at the kink is a `gradient(g)` clause of an `fn`",
+    where="another slope at the kink is a `gradient(g)` clause of an `fn`",
 )
 def test_a2_slopes_at_the_kinks_are_chosen():
     """At 0 the slope of the rectifier is 0 and, with a clause of one's own, 1; that of the leaky

@@ -242,7 +242,7 @@ def listed_gradients(model, h, gamma, unbiased, *, cross):
 @experiment(
     "A26",
     "001.65.9-4",
-    where="the `layer` above in a net; `backward` couples the samples of a batch",
+    where="`backward` through `batch_mean` couples the samples of a batch",
 )
 @pytest.mark.parametrize("unbiased", [False, True])
 def test_a26_gradients_need_the_terms_between_samples(unbiased):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 
 from tests.catalogue.experiment import experiment
@@ -60,27 +62,45 @@ net Decisions {
 """
 
 
+SCORES = np.array([[2.0, -1, -3, 1, 0.5], [-1, -2, -1, 3, -4]])
+BITS = np.array([[1, 0, 0, 1, 1], [0, 0, 0, 1, 0]])
+
+
+@cache
+def decided():
+    return compiled(DECISIONS)
+
+
 @experiment(
-    "001.65.3-2",
-    "001.65.3-2 001.65.3-3 001.65.3-4 001.65.3-5 001.65.3-6",
-    where="outputs `yes >= 0.5`, `sign(y)`, `argmax(p)`, `one_hot(argmax(p), Q)`; `metric`",
+    "001.65.3-2", "001.65.3-2 001.65.3-4", where="`p >= 0.5`; `metric zero_one(bits_star, bits)`"
 )
-def test_001_65_3_2_decisions():
-    """Thresholds at 1/2 and 0 give several active entries, (+1, -1, -1, +1, +1) of (65.2); argmax
-    gives the one entry of (-1, -1, -1, +1, -1); metrics count what is decided wrongly."""
-    z = np.array([[2.0, -1, -3, 1, 0.5], [-1, -2, -1, 3, -4]])
-    bits = np.array([[1, 0, 0, 1, 1], [0, 0, 0, 1, 0]])
-    model = compiled(DECISIONS)
-    found = model.forward(z)
-    np.testing.assert_array_equal(found["bits_star"], bits)
-    np.testing.assert_array_equal(found["signs_star"], 2 * bits - 1)
-    np.testing.assert_array_equal(found["r_star"], [0, 3])
-    np.testing.assert_array_equal(found["gamma_star"][1], np.eye(5)[3])
+def test_001_65_3_2_several_classes_at_once():
+    """Logistic outputs are decided at 1/2, which counts as 1: several entries are active, and the
+    metric counts three wrong bits in two samples as 1.5."""
+    model = decided()
+    np.testing.assert_array_equal(model.forward(SCORES)["bits_star"], BITS)
     np.testing.assert_array_equal(model.forward(np.zeros((1, 5)))["bits_star"], [[1] * 5])
-    other = bits.copy()
+    other = BITS.copy()
     other[0, :3] = 1 - other[0, :3]
-    scores = model.evaluate(z, other, 2 * bits - 1, [0, 2])
-    assert (scores["wrong_bits"], scores["wrong_signs"], scores["accuracy"]) == (1.5, 0, 0.5)
+    scores = model.evaluate(SCORES, other, 2 * BITS - 1, [0, 2])
+    assert (scores["wrong_bits"], scores["wrong_signs"]) == (1.5, 0)
+
+
+@experiment("001.65.3-3", where="`sign(y)`")
+def test_001_65_3_3_signs():
+    """tanh outputs are decided by their sign: (+1, -1, -1, +1, +1) of (65.2)."""
+    found = decided().forward(SCORES)["signs_star"]
+    np.testing.assert_array_equal(found[0], [1, -1, -1, 1, 1])
+
+
+@experiment("001.65.3-5", "001.65.3-5 001.65.3-6", where="`argmax(p)`, `one_hot(argmax(p), Q)`")
+def test_001_65_3_5_one_class():
+    """The class is that of the largest softmax output, γ* its basis vector, (65.41) and (65.42);
+    half of the labels 0 and 2 are hit."""
+    found = decided().forward(SCORES)
+    np.testing.assert_array_equal(found["r_star"], [0, 3])
+    np.testing.assert_array_equal(found["gamma_star"], np.eye(5)[[0, 3]])
+    assert decided().evaluate(SCORES, BITS, 2 * BITS - 1, [0, 2])["accuracy"] == 0.5
 
 
 @experiment("001.65.5-4", where="`predict`; parameters move in `update`, `step` and `fit` only")

@@ -66,7 +66,7 @@ def estimate(at, of):
 @experiment(
     "A33",
     "001.65.10-4 001.65.1-13",
-    where="`normal(0, 1, [3, K])` in a net: a network drawn anew for each sample; `erf`",
+    where="`normal(0, 1, [3, K])` in a net: a network drawn anew for each sample",
 )
 def test_a33_a_wide_random_network_is_a_gaussian_process():
     """Over 30,000 random networks the covariance of the outputs at two inputs is the arcsine
@@ -89,7 +89,9 @@ def test_a33_a_wide_random_network_is_a_gaussian_process():
     assert abs(kurtosis(at[:, 0])) < single / 32 + 4 * np.sqrt(24 / DRAWS)
 
 
-@experiment("A33", "001.P65.25", where="the same net with Σ = diag{σ_α², σ_a² I_M}")
+@experiment(
+    "A33", "001.P65.25", where="a network drawn anew for each sample, with Σ = diag{σ_α², σ_a² I_M}"
+)
 def test_a33_far_inputs_see_their_angle_only():
     """For long inputs the covariance is σ_θ² + σ_w²(1 - 2λ/π) of the angle λ, within 4 standard
     errors at 0°, 60° and 120°, whatever the lengths."""
