@@ -54,12 +54,14 @@ def concrete(source: Source) -> ParseTree:
 
 
 def _concrete(source: Source) -> ParseTree:
-    from lark import UnexpectedCharacters, UnexpectedToken  # noqa: PLC0415 (costly: on first use)
+    from lark import Token, UnexpectedCharacters, UnexpectedToken  # noqa: PLC0415 (costly: on first use)
 
     reader: Any = _lark().parse_interactive(source.text)  # typed in part only
     before: list[Token] = []
     try:
-        for token in reader.lexer_thread.lex(reader.parser_state):
+        for word in reader.lexer_thread.lex(reader.parser_state):
+            named = word.type == "GRADIENT" and "GRADIENT" not in reader.accepts()
+            token = Token.new_borrow_pos("NAME", word, word) if named else word
             if not _permitted(token):
                 raise Failure(unexpected(source, token, before, _accepts(reader.accepts())))
             reader.feed_token(token)

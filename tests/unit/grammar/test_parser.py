@@ -148,6 +148,19 @@ def test_names_are_normalised():
     assert type(item.name.name) is str
 
 
+def test_gradient_is_a_name_where_no_clause_of_a_function_can_stand():
+    inside = "{ y = 2 * x\n gradient = y\n return gradient }"
+    file = read(f"fn f(x) {inside} gradient(g) = 3 * g\nnet A {{ z = 1\n gradient = z }}")
+    definition, net = file.items
+    assert isinstance(definition, tree.Definition)
+    assert isinstance(net, tree.Net)
+    assert definition.gradient is not None
+    assert definition.gradient.span.text == "gradient(g) = 3 * g"
+    assert isinstance(definition.body, tuple)
+    assert definition.body[1].span.text == "gradient = y"
+    assert net.span.text.endswith("gradient = z }")
+
+
 @pytest.mark.parametrize("word", ["gradient", "class", "int", "missing"])
 def test_words_of_one_place_are_names_elsewhere(word):
     assert isinstance(value(word), tree.Name)
