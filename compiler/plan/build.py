@@ -15,6 +15,7 @@ from netc.compiler.plan import costs
 from netc.compiler.plan.channels import by_channels
 from netc.compiler.plan.epilogue import assign_epilogues
 from netc.compiler.plan.fuse import accesses, choose_stored, in_memory, is_scalar_source
+from netc.compiler.plan.in_place import in_place
 from netc.compiler.plan.phases import phases
 from netc.compiler.plan.plan import Buffer, Plan, Region, Store, Unit
 from netc.compiler.plan.schedule import schedule
@@ -53,7 +54,7 @@ def build_plan(graph: Graph, lanes: int) -> Plan:
     for unit in by_channels(schedule(stores, epilogues, contractions, where), where):
         units += _with_panel(replace(unit, at_once=_at_once(unit, lanes)), lanes)
     units += _leaving(graph)
-    found = phases(units, where, lanes, alone=of_one_sample(graph))
+    found = in_place(phases(units, where, lanes, alone=of_one_sample(graph)), where)
     return Plan(graph, lanes, tuple(u for phase in found for u in phase.units), where, found)
 
 

@@ -329,15 +329,19 @@ def _check_block(buffer: Buffer, block, width: int) -> None:
 
 
 def _check_old_values(plan: Plan, walks: list[Walk]) -> None:
-    """Nobody reads a value from outside after the kernel that overwrites it."""
+    """Nobody reads a value after the kernel that overwrites it."""
     overwritten: set[Buffer] = set()
+    holds: dict[Buffer, Node] = {}
     for walk in walks:
-        old = {plan.where[n] for n in _read_nodes(plan, walk) if isinstance(n.op, Source)}
-        for buffer in old & overwritten:
+        read = _read_nodes(plan, walk)
+        old = {plan.where[n] for n in read if isinstance(n.op, Source)}
+        gone = {plan.where[n] for n in read if holds.get(plan.where[n], n) is not n}
+        for buffer in old & overwritten | gone:
             raise PlanError(f"{walk.launch.unit.kind} needs the old value of {buffer}")
         overwritten |= {
             a.buffer for a in walk.accesses if a.write and a.buffer.region in PERSISTENT
         }
+        holds |= {s.buffer: s.node for s in walk.launch.unit.stores if s.buffer.region in ARENA}
 
 
 def _read_nodes(plan: Plan, walk: Walk) -> set[Node]:
@@ -365,10 +369,13 @@ def _read_nodes(plan: Plan, walk: Walk) -> set[Node]:
 def _check_in_place(plan: Plan, walk: Walk) -> None:
     """One kernel reads each old value before it overwrites it, element by element.
 
-    A later nest may read what an earlier one has stored, when the graph says so.
+    A later nest may read what an earlier one has stored, when the graph says so. One sample stands
+    for all in what is a sample's own.
     """
-    old = {plan.where[n] for n in _read_nodes(plan, walk) if isinstance(n.op, Source)}
+    old = {plan.where[n] for n in _read_nodes(plan, walk)}
     both = {a.buffer for a in walk.accesses if a.write} & old
+    if walk.batch > 1:
+        both = {b for b in both if b.region != "batch"}
     if both:
         stores = walk.launch.unit.stores
         again = {s.buffer for s in stores if any(_needs(o, s) for o in stores)}
@@ -392,9 +399,21 @@ class _Trace:
     def run(self) -> None:
         blocks = -(-self.walk.batch // self.walk.lanes)
         self.integers = {"B": self.walk.batch, "first": 0, "blocks": blocks}
-        self.writer = {b: np.full(b.elements, -1) for b in self.both}
-        for nest, statement in enumerate(self.walk.launch.kernel.body):
-            self.nest = nest
+        self.writer = {
+            b: np.full(b.elements * (blocks if b.region == "batch" else 1), -1) for b in self.both
+        }
+        for statement in self.walk.launch.kernel.body:
+            match statement:
+                case For(variable, Count("blocks") as extent, body, _):
+                    for i in range(self.count(extent)):
+                        self.integers[variable] = i
+                        self.nests(body)
+                case _:
+                    self.nests((statement,))
+
+    def nests(self, body) -> None:
+        for statement in body:
+            self.nest += 1
             self.statement(statement)
 
     def concerned(self, body) -> bool:
