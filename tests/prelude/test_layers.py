@@ -192,3 +192,21 @@ def test_a_chain_in_residual_makes_parameters_of_its_own_each_time() -> None:
     assert [n for n in unit.parameters if n.endswith("W")] == [
         *("h.residual.dense.W", "h.residual_2.dense.W")
     ]
+
+
+# -- recurrent layers: how their biases start ------------------------------------------------------
+
+
+def test_only_the_forget_gates_of_an_lstm_start_open() -> None:
+    text = """net T {
+      input x: [2, 3]
+      a = x |> lstm(4)
+      b = x |> lstm(4, forget=2)
+      output c = a + b + (x |> gru(4)) + (x |> rnn(4))
+    }"""
+    biases = {k: v for k, v in net(text).parameters.items() if k.endswith((".b", ".d"))}
+    forget = np.repeat([0, 1, 0, 0], 4)
+    np.testing.assert_array_equal(biases.pop("a.lstm.b"), forget)
+    np.testing.assert_array_equal(biases.pop("b.lstm.b"), 2 * forget)
+    assert len(biases) == 3
+    assert not any(value.any() for value in biases.values())

@@ -59,6 +59,39 @@ def test_s48_vgg_is_pairs_of_small_convolutions_with_pools_between(
     assert taps == [9] * 6
 
 
+MORE_DATA = """
+net MoreData {
+  input x: [2]
+  target inside: [1]
+  line = x |> dense(1)
+  deep = x |> dense(16, act=tanh) |> dense(1)
+  loss binary_cross_entropy_with_logits(line, inside)
+  loss binary_cross_entropy_with_logits(deep, inside)
+  metric line_wrong = mean((line > 0) != inside)
+  metric deep_wrong = mean((deep > 0) != inside)
+}
+train { optimizer = adam(lr=0.01); batch = 20; max_steps = 4000; epochs = 10_000 }
+"""
+
+
+@experiment("S48", "003.0", where="`dense` layers beside a linear model")
+def test_s48_a_net_goes_on_improving_with_data_where_a_line_does_not() -> None:
+    """In a disc or not, 20, 200, 2000 points: the net errs on 25, 5, 3 %, a line always on 40 %."""
+    draw = np.random.default_rng(8)
+    x = draw.uniform(-1, 1, (4000, 2))
+    inside = ((x**2).sum(1, keepdims=True) < 0.6) * 1.0
+    model = compiled(MORE_DATA)
+    start, found = model.params.flat, []
+    for samples in (20, 200, 2000):
+        model.params.flat = start
+        model.fit(x[:samples], inside[:samples], progress=False)
+        found.append(model.evaluate(x[2000:], inside[2000:]))
+    deep = [scores["deep_wrong"] for scores in found]
+    assert deep[0] > 2 * deep[1]
+    assert deep[1] > 1.5 * deep[2]
+    assert min(scores["line_wrong"] for scores in found) > 0.35
+
+
 TIED = """
 net Tied {
   input x: [4]
