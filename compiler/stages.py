@@ -114,6 +114,18 @@ def stages_of(
         simplified = pipeline.run(graph, observers)
         if name == "infer_one":
             simplified = one_sample(simplified)
+    return lowered(graph, simplified, name, manifest, target, timings)
+
+
+def lowered(
+    graph: Graph,
+    simplified: Graph,
+    name: FunctionName,
+    manifest: Manifest,
+    target: Target,
+    timings: Timings,
+) -> Stages:
+    """Everything between a graph after the passes and native code."""
     with timings.of("plan"):
         plan = build_plan(simplified, manifest.lanes)
         memory = place(plan, ELEMENT_BYTES[manifest.precision])

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from netc.compiling import compile, load
     from netc.grammar.diagnostics import CompileError
+    from netc.graphs import run_graph
     from netc.model import Model
     from netc.runtime.errors import DataError, UsageError
     from netc.runtime.history import History
@@ -26,6 +27,7 @@ __all__ = [
     "__version__",
     "compile",
     "load",
+    "run_graph",
 ]
 
 _HOME: Final = {
@@ -36,6 +38,7 @@ _HOME: Final = {
     "UsageError": "netc.runtime.errors",
     "compile": "netc.compiling",
     "load": "netc.compiling",
+    "run_graph": "netc.graphs",
 }
 
 

@@ -190,6 +190,10 @@ class Executable:
         for (space, name), value in found.items():
             blocks[space][name][...] = value
 
+    def remember(self, objective: float) -> None:
+        """The objective that `update` reads, as if `backward` had left it."""
+        self._training_results[0] = objective
+
     def replace(self, manifest: Manifest, native: Native) -> None:
         """Another program over the same values; it has the same numbers and perhaps more."""
         with self.lock:

@@ -39,6 +39,7 @@ ORDER: Final = (
     "netc.compiler.backend",
     "netc.compiler.cache",
     "netc.compiler.stages",
+    "netc.compiler.standalone",  # a graph by itself as a program
     "netc.compiler.describe",  # what each kernel does, for those who measure it
     "netc.compiler.driver",
     "netc.runtime",
@@ -48,6 +49,7 @@ ORDER: Final = (
     "netc.summary",
     "netc.model",
     "netc.compiling",
+    "netc.graphs",  # running a graph by itself
     "netc.profile",
     "netc",
     "netc.procedures",

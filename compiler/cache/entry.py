@@ -124,7 +124,7 @@ def of_compiler(target: Target, llvm: str) -> Entry:
 
 
 def _outline(kept: Mapping[str, Any], imports: tuple[Imported, ...]) -> Outline:
-    from netc.compiler.ops.text import read  # noqa: PLC0415 - only for what is in the cache
+    from netc.compiler.ops.reader import read  # noqa: PLC0415 - only for what is in the cache
 
     return Outline(
         restored(Manifest, kept["manifest"]),

@@ -12,7 +12,15 @@ if TYPE_CHECKING:
 
 
 class InvalidGraph(Exception):
-    """A graph that breaks its specification: a bug of the pass that made it."""
+    """A graph that breaks its specification; `at` is the part that does.
+
+    Inside the compiler it is a bug of the pass that made the graph.
+    """
+
+    def __init__(self, message: str, at: Node | Output | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.at = at
 
 
 def verify(graph: Graph) -> None:
@@ -23,34 +31,35 @@ def verify(graph: Graph) -> None:
     """
     nodes = graph.nodes()
     for node in nodes:
-        _verify_node(graph, node)
-    if len({node.type.precision for node in nodes}) > 1:
-        raise InvalidGraph(f"{graph.name}: more than one precision")
-    names = [(o.space, o.name) for o in graph.outputs]
-    if len(set(names)) != len(names):
-        raise InvalidGraph(f"{graph.name}: two outputs of one name")
+        _verify_node(node)
+        if node.type.precision != nodes[0].type.precision:
+            raise InvalidGraph("more than one precision", node)
+    names: set[tuple[str, str]] = set()
     for output in graph.outputs:
-        _verify_output(graph, output)
+        if (output.space, output.name) in names:
+            raise InvalidGraph(f"two results are {output.space} {output.name!r}", output)
+        names.add((output.space, output.name))
+        _verify_output(output)
 
 
-def _verify_node(graph: Graph, node: Node) -> None:
+def _verify_node(node: Node) -> None:
     try:
         inferred = node.op.infer(*(a.type for a in node.args))
     except TypeRuleError as error:
-        raise InvalidGraph(f"{graph.name}: {node}: {error}") from error
+        raise InvalidGraph(f"{node}: {error}", node) from error
     if inferred != node.type:
-        raise InvalidGraph(f"{graph.name}: {node} should have type {inferred}")
+        raise InvalidGraph(f"{node} should have type {inferred}", node)
     if any(size < 1 for size in node.type.shape):
-        raise InvalidGraph(f"{graph.name}: {node} has an empty axis")
+        raise InvalidGraph(f"{node} has an empty axis", node)
     if make(node.op, *node.args) is not node:
-        raise InvalidGraph(f"{graph.name}: {node} is not interned")
+        raise InvalidGraph(f"{node} is not interned", node)
 
 
-def _verify_output(graph: Graph, output: Output) -> None:
+def _verify_output(output: Output) -> None:
     kind = output.node.type
     match output.space:
         case "input" | "scalar" | "placeholder":
-            raise InvalidGraph(f"{graph.name}: {output.name!r} is written to space {output.space}")
+            raise InvalidGraph(f"{output.name!r} is written to space {output.space}", output)
         case "parameter" | "state" | "optimizer" | "gradient":
             valid = not kind.batched
         case "result":
@@ -58,4 +67,4 @@ def _verify_output(graph: Graph, output: Output) -> None:
         case "output":
             valid = True
     if not valid:
-        raise InvalidGraph(f"{graph.name}: {output.space} {output.name!r} has type {kind}")
+        raise InvalidGraph(f"{output.space} {output.name!r} has type {kind}", output)

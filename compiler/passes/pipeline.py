@@ -56,6 +56,9 @@ PASSES: Final = (
     Pass("tidy", simplify, "simplifies what the passes before made"),
 )
 
+NEEDED: Final = tuple(step for step in PASSES if step.name in ("release", "expand"))
+"""What kernels cannot do without: they know no rules of derivatives and no logsumexp."""
+
 
 def run(graph: Graph, observers: Sequence[Observer] = (), passes: Sequence[Pass] = PASSES) -> Graph:
     """The graph after the passes."""

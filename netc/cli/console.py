@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import IO
 
+    from netc.runtime.arrays import Array
+
 
 def note(text: str) -> None:
     """A remark on standard error."""
@@ -46,3 +48,15 @@ def write_whole(path: Path, write: Callable[[IO[bytes]], None]) -> None:
     except BaseException:
         fresh.unlink(missing_ok=True)
         raise
+
+
+def write_archive(file: IO[bytes], outputs: Mapping[str, Array]) -> None:
+    """An .npz file; `np.savez` would take an output called `file` for its own argument."""
+    from zipfile import ZipFile  # noqa: PLC0415 - few commands write one
+
+    from numpy.lib.format import write_array  # noqa: PLC0415
+
+    with ZipFile(file, "w") as archive:
+        for name, array in outputs.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                write_array(member, array, allow_pickle=False)

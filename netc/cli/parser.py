@@ -49,6 +49,7 @@ def _parser() -> ArgumentParser:
     _eval(add("eval", "score", "measure a trained net on data"))
     _predict(add("predict", "score", "compute the outputs of a trained net"))
     _ir(add("ir", "inspect", "print one stage of the compiler"))
+    _run(add("run", "graphs", "compile the text of a graph and run it", _RUN_EPILOG))
     _profile(add("profile", "profile", "time every kernel of a function", _PROFILE_EPILOG))
     _probe(
         add("probe", "probe", "statistics of the values and gradients inside a net", _PROBE_EPILOG)
@@ -62,6 +63,11 @@ def _parser() -> ArgumentParser:
 _TRAIN_EPILOG: Final = """\
 exit status: 0 success, 1 a mistake in the text or the data, 2 wrong usage,
 130 after Ctrl-C (the run so far is written first).
+"""
+
+_RUN_EPILOG: Final = """\
+GRAPH is what `netc ir --stage graph`, `backward` or `simplified` prints, edited or not. Arrays are
+named as in it; where two spaces have a name, `parameter:w` and `gradient:w` tell them apart.
 """
 
 _PROFILE_EPILOG: Final = """\
@@ -143,6 +149,30 @@ def _ir(p: ArgumentParser) -> None:
     p.add_argument("--stage", required=True, choices=STAGES, help="how far to compile")
     p.add_argument("--function", default="step", choices=FUNCTIONS, help="default: step")
     p.add_argument("--kernel", metavar="K", help="one kernel only")
+
+
+def _run(p: ArgumentParser) -> None:
+    p.add_argument("file", metavar="GRAPH", help="the text of a graph")
+    p.add_argument("--data", metavar="D", help="a .npz file with all that the graph reads")
+    p.add_argument("--out", metavar="OUT", help="a .npz file to write (default: print)")
+    how = p.add_mutually_exclusive_group()
+    how.add_argument(
+        "--as-written",
+        action="store_const",
+        dest="way",
+        const="as written",
+        default="passes",
+        help="without the passes that kernels can do without",
+    )
+    how.add_argument(
+        "--interpreter",
+        action="store_const",
+        dest="way",
+        const="interpreter",
+        help="by the interpreter in NumPy, the meaning of graphs",
+    )
+    p.add_argument("--seed", type=_at_least(0), default=0, metavar="N", help="default: 0")
+    _threads(p)
 
 
 def _profile(p: ArgumentParser) -> None:

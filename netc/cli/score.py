@@ -7,11 +7,10 @@ import io
 from itertools import product
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
-from zipfile import ZipFile
 
 import numpy as np
 
-from netc.cli.console import note, print_json, scores_text, write_whole
+from netc.cli.console import note, print_json, scores_text, write_archive, write_whole
 from netc.cli.trained import data_for, model_for, read_run, table_use
 from netc.runtime.errors import UsageError
 
@@ -46,7 +45,7 @@ def predict(options: Namespace) -> int:
     found = model.predict(inputs)
     outputs = found if isinstance(found, dict) else {model.output_names[0]: found}
     if path.suffix.lower() == ".npz":
-        write_whole(path, lambda file: _write_archive(file, outputs))
+        write_whole(path, lambda file: write_archive(file, outputs))
     else:
         write_whole(path, lambda file: _write_table(file, outputs))
     note(f"wrote {len(next(iter(outputs.values()))):,} samples to {path}")
@@ -57,14 +56,6 @@ def _prepared(options: Namespace) -> tuple[Model, Arrays]:
     run = read_run(options.weights)
     model = model_for(options, run, seed=None, resume=False)
     return model, data_for(options.data, options, model, table_use(run)).scored()
-
-
-def _write_archive(file: IO[bytes], outputs: dict[str, Array]) -> None:
-    """An .npz file; `np.savez` would take an output called `file` for its own argument."""
-    with ZipFile(file, "w") as archive:
-        for name, array in outputs.items():
-            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                np.lib.format.write_array(member, array, allow_pickle=False)
 
 
 def _write_table(file: IO[bytes], outputs: dict[str, Array]) -> None:

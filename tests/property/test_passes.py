@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from netc.compiler.ir.interpret import interpret
 from netc.compiler.ir.verify import verify
-from netc.compiler.ops.text import read, show
+from netc.compiler.ops.reader import read
+from netc.compiler.ops.text import show
 from netc.compiler.passes.pipeline import PASSES, Pass, run
 from tests.property.strategies import environment, graphs, noisy
 

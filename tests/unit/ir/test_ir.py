@@ -13,9 +13,10 @@ from netc.compiler.ir.verify import InvalidGraph, verify
 from netc.compiler.ops.contract import Contract, contract
 from netc.compiler.ops.elementwise import Add, add, exp, mul
 from netc.compiler.ops.movement import Concat, Reshape, Slice
+from netc.compiler.ops.reader import TextError, read
 from netc.compiler.ops.reduce import Broadcast, Lift, Reduce
 from netc.compiler.ops.source import Source, constant, source, table
-from netc.compiler.ops.text import TextError, read, show
+from netc.compiler.ops.text import show
 
 X = source("input", "x", (3,), True, "f32")
 W = source("parameter", "w", (3, 4), False, "f32")

@@ -14,9 +14,10 @@ from netc.compiler.ir.verify import verify
 from netc.compiler.ops import elementwise as e
 from netc.compiler.ops.custom import Custom, placeholder
 from netc.compiler.ops.elementwise import add, div, log, mul, where
+from netc.compiler.ops.reader import read
 from netc.compiler.ops.reduce import reduce_sum
 from netc.compiler.ops.source import constant_like, source
-from netc.compiler.ops.text import read, show
+from netc.compiler.ops.text import show
 from netc.compiler.passes.pipeline import run
 
 X = source("input", "x", (3,), True, "f64")

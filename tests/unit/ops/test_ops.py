@@ -20,9 +20,10 @@ from netc.compiler.ops.contract import Contract
 from netc.compiler.ops.custom import Custom
 from netc.compiler.ops.elementwise import add, mul
 from netc.compiler.ops.orthonormal import Orthonormalise
+from netc.compiler.ops.reader import read
 from netc.compiler.ops.reduce import BatchReduce, Lift, batch_sum, reduce_sum
 from netc.compiler.ops.source import Source, SourceForm, source
-from netc.compiler.ops.text import read, show
+from netc.compiler.ops.text import show
 from tests.reference import SAMPLEWISE, over_batch
 
 if TYPE_CHECKING:
