@@ -145,8 +145,8 @@ def _places(plan: Plan, model: Model) -> dict[Unit, tuple[str, ...]]:
     found: dict[Unit, tuple[str, ...]] = {}
     made: dict[Buffer, Unit] = {}
     for unit in plan.units:
-        inside, read = _inside(unit, plan)
-        names = [lines[n] for n in inside if n in lines and not isinstance(n.op, Source)]
+        own, read = inside(unit, plan)
+        names = [lines[n] for n in own if n in lines and not isinstance(n.op, Source)]
         touched = (*(s.buffer for s in unit.stores), *(plan.where[n] for n in read))
         names += [parameters[o] for b in touched if (o := _owner(b, parameters))]
         if not names:
@@ -164,22 +164,22 @@ def _owner(buffer: Buffer, parameters: Mapping[str, str]) -> str:
     return buffer.name if buffer.name in parameters and buffer.region != "input" else ""
 
 
-def _inside(unit: Unit, plan: Plan) -> tuple[list[Node], list[Node]]:
+def inside(unit: Unit, plan: Plan) -> tuple[list[Node], list[Node]]:
     """The nodes that a unit computes, and the stored ones that it reads."""
     roots = [s.node for s in unit.stores] + [o.node for o in unit.outputs]
     roots += [unit.contraction] if unit.contraction else []
     own = {s.node for s in unit.stores}
-    inside: dict[Node, None] = {}
+    found: dict[Node, None] = {}
     read: dict[Node, None] = {}
     stack = list(roots)
     while stack:
         node = stack.pop()
         if node in plan.where and node not in own:
             read[node] = None
-        elif node not in inside:
-            inside[node] = None
+        elif node not in found:
+            found[node] = None
             stack += node.args
-    return list(inside), list(read)
+    return list(found), list(read)
 
 
 def _order(place: str) -> tuple[str, int]:

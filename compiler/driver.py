@@ -210,18 +210,21 @@ class Program:
         kept = self.kept.varied(name)
         return Program(self.request, outline, self.target, kept, self.timings, _text=text)
 
-    def probed(self, *, training: bool) -> Program:
+    def probed(self, *, training: bool, targets: bool = True) -> Program:
         """The program whose outputs are all values on the way in one mode, with their gradients.
 
-        Its targets are inputs, and its stored values start at 0.
+        Its targets are inputs, and its stored values start at 0. Without `targets` it has none,
+        and no gradients.
         """
         from netc.compiler.probed import probed  # noqa: PLC0415 - costly, not always needed
 
         checked = self._checked()
         with _no_collections(), self.timings.of("graph"):
-            text = replace(checked, model=probed(checked.model, training=training))
+            model = probed(checked.model, training=training, targets=targets)
+            text = replace(checked, model=model)
         outline = _outline(text.model, self.manifest.lanes)
-        kept = self.kept.varied("probed", "training" if training else "inference")
+        mode = "training" if training else "inference"
+        kept = self.kept.varied("probed", mode, *(() if targets else ("inputs",)))
         return Program(self.request, outline, self.target, kept, self.timings, _text=text)
 
     def show(self, stage: str, function: FunctionName, kernel: str | None = None) -> str:

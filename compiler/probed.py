@@ -13,10 +13,10 @@ from netc.compiler.derive.derivatives import gradient
 from netc.compiler.elaborate.model import Named, Values
 from netc.compiler.elaborate.objective import objective
 from netc.compiler.ir.graph import toposort
-from netc.compiler.ops.source import constant
+from netc.compiler.ops.source import Source, constant
 
 if TYPE_CHECKING:
-    from netc.compiler.elaborate.model import Model, Stored
+    from netc.compiler.elaborate.model import Model, Port, Stored
     from netc.compiler.ir.graph import Node
     from netc.compiler.ir.types import Precision
 
@@ -24,21 +24,23 @@ GRADIENT = "gradient "
 """Before the name of a value: the derivative of the objective by it, for each sample."""
 
 
-def probed(model: Model, *, training: bool) -> Model:
+def probed(model: Model, *, training: bool, targets: bool = True) -> Model:
     """The model whose outputs are the values that one mode of `model` passes through.
 
     A value that the objective is made of has its gradient as one more output. Both modes of the
-    result are that mode.
+    result are that mode. Without `targets` it has none, no gradients, and only such values as
+    depend on none.
     """
-    values = _shown(model.training if training else model.inference)
+    values = model.training if training else model.inference
+    shown = _shown(values) if targets else _without(values, model.targets)
     return replace(
         model,
-        inputs=(*model.inputs, *model.targets),
+        inputs=(*model.inputs, *model.targets) if targets else model.inputs,
         targets=(),
         parameters=tuple(_empty(p, model.precision) for p in model.parameters),
         states=tuple(_empty(s, model.precision) for s in model.states),
-        training=values,
-        inference=values,
+        training=shown,
+        inference=shown,
         updates=(),
     )
 
@@ -53,6 +55,25 @@ def _shown(values: Values) -> Values:
             (slope,) = gradient(goal, [one.node])
             slopes.append(Named(GRADIENT + one.name, slope, one.span))
     return Values((*seen, *slopes), None, None, ())
+
+
+def _without(values: Values, targets: tuple[Port, ...]) -> Values:
+    absent = {port.name for port in targets}
+    seen = [
+        one
+        for one in _once(values.seen)
+        if not any(
+            isinstance(node.op, Source) and node.op.space == "input" and node.op.name in absent
+            for node in toposort([one.node])
+        )
+    ]
+    return Values(tuple(seen), None, None, ())
+
+
+def nearest(seen: tuple[Named, ...]) -> dict[str, str]:
+    """For each name of a value the name that the probed model has it under."""
+    kept = {one.node: one.name for one in _once(seen)}
+    return {one.name: kept[one.node] for one in seen}
 
 
 def _once(seen: tuple[Named, ...]) -> list[Named]:

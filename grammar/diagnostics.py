@@ -119,6 +119,13 @@ def render(diagnostic: Diagnostic) -> str:
     return "\n".join(lines)
 
 
+def excerpt(span: Span, label: str) -> str:
+    """A place in a text: its name and position, its line, and a caret with a label under it."""
+    margin = len(str(span.line))
+    head = [f"{' ' * margin}--> {span}", f"{' ' * margin} |"]
+    return "\n".join(head + _excerpt(span, "^", label, margin))
+
+
 def _excerpt(span: Span, mark: str, label: str, margin: int) -> list[str]:
     """The first line of a span and the marks below it, to its end if the span goes on."""
     line = span.source.line(span.line).rstrip()

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from netc.grammar.diagnostics import CompileError
     from netc.graphs import run_graph
     from netc.model import Model
-    from netc.runtime.errors import DataError, UsageError
+    from netc.runtime.errors import DataError, DebugError, UsageError
     from netc.runtime.history import History
 
 __version__ = "0.1.0"
@@ -21,6 +21,7 @@ __version__ = "0.1.0"
 __all__ = [
     "CompileError",
     "DataError",
+    "DebugError",
     "History",
     "Model",
     "UsageError",
@@ -33,6 +34,7 @@ __all__ = [
 _HOME: Final = {
     "CompileError": "netc.grammar.diagnostics",
     "DataError": "netc.runtime.errors",
+    "DebugError": "netc.runtime.errors",
     "History": "netc.runtime.history",
     "Model": "netc.model",
     "UsageError": "netc.runtime.errors",

@@ -12,7 +12,7 @@ from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING
 
 from netc.cli.parser import parse_arguments
-from netc.runtime.errors import DataError, UsageError
+from netc.runtime.errors import DataError, DebugError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options = parse_arguments(arguments)
         status: int = options.run(options)
         return status
-    except DataError as error:
+    except (DataError, DebugError) as error:
         return _report(error, 1)
     except UsageError as error:
         return _report(error, 2)

@@ -7,7 +7,6 @@ there is something to compile.
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -43,20 +42,25 @@ def compile(
     `defines` overrides `const` values, `seed` the seed of the train block. Imports stay below the
     folder `root`, by default that of the file; a text `source` imports nothing without it.
     `threads` bounds how many threads a call may use, by default the cores of this process; no
-    result depends on it. Raises CompileError for a text that does not compile, DataError for a
+    result depends on it. With `debug` every named value of a call can be read (`Model.value`), and
+    the first NaN, infinity or index out of range is a DebugError that names its origin; numbers
+    are those of any other model, bit for bit. Raises CompileError for a text that does not compile, DataError for a
     file that is not text, UsageError for arguments out of range.
     """
     if (path is None) == (source is None):
         raise UsageError("compile takes either a path or `source=`")
-    if debug:
-        raise UsageError("this release has no debug compilation")
     name = None if path is None else os.fspath(path)
     text = Source("<source>", source or "") if name is None else read_source(name)
     library = library_of(name, None if root is None else os.fspath(root))
-    return compiled(text, defines or {}, precision, threads=threads, seed=seed, library=library)
+    given = defines or {}
+    return compiled(
+        text, given, precision, threads=threads, seed=seed, library=library, debug=debug
+    )
 
 
-def load(path: str | os.PathLike[str], *, threads: int | None = None) -> Model:
+def load(
+    path: str | os.PathLike[str], *, threads: int | None = None, debug: bool = False
+) -> Model:
     """The model saved in a run folder, compiled from its text as it was trained."""
     run = read_run(path)
     made = run.description
@@ -64,29 +68,16 @@ def load(path: str | os.PathLike[str], *, threads: int | None = None) -> Model:
     files = {name: Source(str(run.imported(name)), kept) for name, kept in run.imports.items()}
     library = Kept(made.main, made.imports, files)
     model = compiled(
-        text, made.defines, made.precision, threads=threads, seed=made.seed, library=library
+        text,
+        made.defines,
+        made.precision,
+        threads=threads,
+        seed=made.seed,
+        library=library,
+        debug=debug,
     )
     model.take(run)
     return model
-
-
-def probed(model: Model, *, training: bool) -> Model:
-    """A model of the same net whose outputs are all values on the way, with their gradients.
-
-    Both its modes are one mode of the net. A gradient is named `gradient <value>`. Targets are
-    inputs of it; `follow` gives it its values.
-    """
-    program = model._program.probed(training=training)
-    return Model(program, defines={}, seed=model.seed, threads=model.threads)
-
-
-def follow(probed: Model, model: Model) -> None:
-    """Gives a probed model the values, numbers, seed and counters that its model has now."""
-    probed.params.flat = model.params.flat
-    probed.state.flat = model.state.flat
-    probed.scalars.update({n: v for n, v in model.scalars.items() if n in probed.scalars})
-    probed.seed, probed.threads = model.seed, model.threads
-    probed._executable.counters = replace(model._executable.counters)
 
 
 def read_source(path: str) -> Source:
@@ -114,11 +105,16 @@ def compiled(
     threads: int | None,
     seed: int | None,
     library: Library | None = None,
+    debug: bool = False,
 ) -> Model:
     """The model of a text, its arguments checked."""
     count = cores() if threads is None else checked_threads(threads)
     seed = None if seed is None else checked_seed(seed)
     program = program_of(source, defines, precision, library)
+    if debug:
+        from netc.debugging import DebugModel  # noqa: PLC0415 - not every process debugs
+
+        return DebugModel(program, defines=defines, seed=seed, threads=count)
     return Model(program, defines=defines, seed=seed, threads=count)
 
 

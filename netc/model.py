@@ -7,7 +7,7 @@ always belong together.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from netc.runtime.arguments import Batch, Signature
 from netc.runtime.arrays import Array, address, single
@@ -45,6 +45,8 @@ class Model:
     `history` is that of the last `fit`; `scalars` are the run-time numbers of the train block.
     """
 
+    _EXECUTABLE: ClassVar[type[Executable]] = Executable
+
     def __init__(
         self, program: driver.Program, *, defines: Defines, seed: int | None, threads: int
     ) -> None:
@@ -58,7 +60,7 @@ class Model:
         self._signature = Signature(program.manifest)
         seed = settings.seed if seed is None else seed
         initial = program.initial(seed)
-        self._executable = Executable(
+        self._executable = self._EXECUTABLE(
             program.manifest, program.native, initial, seed, threads=threads, team=program.team
         )
         self._executable.counters.epochs = settings.epochs
@@ -240,20 +242,20 @@ class Model:
             seed, shuffled = self._executable.seed, options.shuffle != "false"
             samples, held = hold_out(samples, options.validation, seed, shuffled=shuffled)
         self.switch_on(scalars)
+        history = self.history if resume else History()
         training = Training(
             self._executable,
             data=samples,
             validation=held,
             options=options,
             reporter=reporter(progress),
-            history=self.history if resume else History(),
+            history=history,
         )
-        self._changes = changes
+        self._changes, self.history = changes, history
         self._forget()
         self._take_over_data(samples)
         with self.scalars.replaced(scalars):
-            self.history = training.run()
-        return self.history
+            return training.run()
 
     # -- files and texts -----------------------------------------------------------------------
 
@@ -301,6 +303,11 @@ class Model:
     def ir(self, stage: str, function: str = "step", kernel: str | None = None) -> str:
         """The text of one stage of the compiler for one function, or for one of its kernels."""
         return show(self._program, stage, function, kernel)
+
+    def value(self, name: str) -> Array:
+        """A named value of the last call, of a model compiled with `debug=True`."""
+        help_ = "compile it with `debug=True`"
+        raise UsageError(f"`{name}` is not kept: this model keeps no values of calls", help_)
 
     def summary(self) -> str:
         """A table of the layers: output shape, parameters, multiplications, memory."""
@@ -373,10 +380,9 @@ class Model:
 
     def _take_over_data(self, batch: Batch) -> None:
         """Sets the values over the training data, before the first step of the first training."""
-        if self._over_data:
-            return
-        self._executable.assign(self._program.over_data(batch.arrays, batch.samples))
-        self._over_data = True
+        if not self._over_data:
+            self._executable.assign(self._program.over_data(batch.arrays, batch.samples))
+            self._over_data = True
 
     def _need(self, function: FunctionName) -> None:
         need(self.manifest, function)

@@ -1,6 +1,6 @@
-"""The two mistakes a runtime reports: data that do not fit, and calls that make no sense.
+"""What a runtime reports: data that do not fit, calls that make no sense, numbers gone wrong.
 
-Invariant: both are raised before anything changes, and say what was expected and what was found.
+Invariant: after any of them all values are as they were before the call.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 
 class NetcError(Exception):
@@ -29,6 +29,17 @@ class DataError(NetcError):
 
 class UsageError(NetcError):
     """A call that the net or its present condition does not allow, or an unknown option."""
+
+
+class DebugError(NetcError):
+    """The first NaN or infinity, or index out of range, in a model compiled with `debug=True`.
+
+    `details` are the facts of the message as plain data.
+    """
+
+    def __init__(self, message: str, help: str = "", details: Mapping[str, object] | None = None):
+        super().__init__(message, help)
+        self.details = dict(details or {})
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:

@@ -41,6 +41,7 @@ ORDER: Final = (
     "netc.compiler.stages",
     "netc.compiler.standalone",  # a graph by itself as a program
     "netc.compiler.describe",  # what each kernel does, for those who measure it
+    "netc.compiler.blame",  # where a number that is not finite comes from
     "netc.compiler.driver",
     "netc.runtime",
     "netc.saving",
@@ -48,6 +49,8 @@ ORDER: Final = (
     "netc.stages",
     "netc.summary",
     "netc.model",
+    "netc.probing",  # models that show what is inside another
+    "netc.debugging",
     "netc.compiling",
     "netc.graphs",  # running a graph by itself
     "netc.profile",

@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from netc.compiling import follow, probed
+from netc.probing import follow, probed
 from netc.runtime.arguments import Signature
 from netc.runtime.errors import UsageError
 from netc.runtime.evaluate import EVALUATION_BATCH

@@ -9,7 +9,7 @@ import pytest
 
 import netc
 from netc.__main__ import main
-from netc.compiling import follow, probed
+from netc.probing import follow, probed
 from netc.procedures.probe import probe
 
 TEXT = """
