@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from netc.compiler.elaborate.model import Model
-    from netc.compiler.ir.graph import Node, Space
+    from netc.compiler.ir.graph import Node
     from netc.compiler.ir.op import Array, Environment
     from netc.compiler.stages import Stages
     from netc.grammar.source import Span
@@ -55,7 +55,8 @@ class Blame:
     `line` is its line of the graph that was compiled, with the numbering of the stage `fused`.
     `span` is its place in the text or, with `near`, that of the nearest value it is made from;
     None where there is neither. `sample` is None where the value is not one of each sample. `count`
-    says how many numbers of the result are not finite. A value from outside has no operands.
+    says how many numbers of the result are not finite. `given` names a value from outside, which
+    has no operands.
     """
 
     operation: str
@@ -69,10 +70,11 @@ class Blame:
     count: int
     size: int
     operands: tuple[Operand, ...]
+    given: str | None
 
 
 def blame(
-    stages: Stages, model: Model, env: Environment, bad: Collection[tuple[Space, str]]
+    stages: Stages, model: Model, env: Environment, bad: Collection[tuple[str, str]]
 ) -> Blame | None:
     """Who made the first of the results `bad` what it is; None if the interpreter finds it finite.
 
@@ -83,7 +85,7 @@ def blame(
     with np.errstate(all="ignore"):
         for node in graph.nodes():
             values[node] = node.op.evaluate(env, node, *(values[a] for a in node.args))
-        results = {(o.space, o.name): o.node for o in graph.outputs}
+        results: dict[tuple[str, str], Node] = {(o.space, o.name): o.node for o in graph.outputs}
         for one in bad:
             root = results.get(one)
             if root is not None and not np.isfinite(values[root]).all():
@@ -117,9 +119,7 @@ def _unbounded(array: Array) -> Place:
     return tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
 
 
-def _behind(
-    node: Node, place: Place, arg: Node, values: Values, env: Environment
-) -> Place | None:
+def _behind(node: Node, place: Place, arg: Node, values: Values, env: Environment) -> Place | None:
     """An element of an argument that is not finite and made an element what it is."""
     found = values[arg]
     match node.op:
@@ -145,9 +145,7 @@ def _chosen(node: Node, place: Place, values: Values) -> Node:
     return node.args[1 if condition[place[len(place) - condition.ndim :]] != 0 else 2]
 
 
-def _moved(
-    node: Node, place: Place, arg: Node, values: Values, env: Environment
-) -> Place | None:
+def _moved(node: Node, place: Place, arg: Node, values: Values, env: Environment) -> Place | None:
     """The element of an argument that was moved to a place: every element is numbered from 1."""
     tags = []
     for one in node.args:
@@ -165,9 +163,7 @@ def _moved(
 # -- description -----------------------------------------------------------------------------------
 
 
-def _described(
-    node: Node, place: Place, stages: Stages, model: Model, values: Values
-) -> Blame:
+def _described(node: Node, place: Place, stages: Stages, model: Model, values: Values) -> Blame:
     graph = stages.plan.graph
     numbers = {n: i for i, n in enumerate(values)}
     span = model.origins.get(node)
@@ -185,6 +181,7 @@ def _described(
         count=int((~np.isfinite(values[node])).sum()),
         size=values[node].size,
         operands=tuple(_operand(node, place, arg, values, numbers) for arg in node.args),
+        given=_given(node),
     )
 
 
@@ -213,6 +210,11 @@ def _nearest(node: Node, origins: Mapping[Node, Span]) -> Span | None:
     return outside
 
 
+def _given(node: Node) -> str | None:
+    """What a value from outside is called."""
+    return f"{node.op.space} `{node.op.name}`" if isinstance(node.op, Source) else None
+
+
 def _operand(
     node: Node, place: Place, arg: Node, values: Values, numbers: Mapping[Node, int]
 ) -> Operand:
@@ -222,8 +224,9 @@ def _operand(
         found = found[place[len(place) - found.ndim :]]
     elif node.type.batched and arg.type.batched:
         found = found[place[0]]
-    name = f"%{numbers[arg]}"
-    if isinstance(arg.op, Source):
-        name = f"{arg.op.space} `{arg.op.name}`"
-    return Operand(name, float(np.min(found)), float(np.max(found)), int(np.size(found)))
-
+    return Operand(
+        _given(arg) or f"%{numbers[arg]}",
+        float(np.min(found)),
+        float(np.max(found)),
+        int(np.size(found)),
+    )

@@ -44,8 +44,10 @@ def compile(
     `threads` bounds how many threads a call may use, by default the cores of this process; no
     result depends on it. With `debug` every named value of a call can be read (`Model.value`), and
     the first NaN, infinity or index out of range is a DebugError that names its origin; numbers
-    are those of any other model, bit for bit. Raises CompileError for a text that does not compile, DataError for a
-    file that is not text, UsageError for arguments out of range.
+    are those of any other model, bit for bit.
+
+    Raises CompileError for a text that does not compile, DataError for a file that is not text,
+    UsageError for arguments out of range.
     """
     if (path is None) == (source is None):
         raise UsageError("compile takes either a path or `source=`")
@@ -58,9 +60,7 @@ def compile(
     )
 
 
-def load(
-    path: str | os.PathLike[str], *, threads: int | None = None, debug: bool = False
-) -> Model:
+def load(path: str | os.PathLike[str], *, threads: int | None = None, debug: bool = False) -> Model:
     """The model saved in a run folder, compiled from its text as it was trained."""
     run = read_run(path)
     made = run.description

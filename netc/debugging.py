@@ -10,7 +10,7 @@ Invariant: after a DebugError all values are those before the call.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import numpy as np
 
@@ -23,7 +23,7 @@ from netc.runtime.evaluate import outputs_of
 from netc.runtime.watched import Watched, views
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from netc.compiler.blame import Blame, Operand
     from netc.compiler.driver import Program
@@ -115,9 +115,9 @@ class DebugModel(Model):
     def _explained(self, call: Call, bad: Bad) -> DebugError:
         from netc.compiler.blame import blame  # noqa: PLC0415 - only for what went wrong
 
-        program = self._program
-        stages = program.stages(call.function)
-        return DebugError(*_report(call, bad, blame(stages, program.model, self._environment(call), bad)))
+        stages, env = self._program.stages(call.function), self._environment(call)
+        found = blame(stages, self._program.model, env, bad)
+        return DebugError(*_report(call, bad, found))
 
     def _environment(self, call: Call) -> Environment:
         """What a call was given, as the interpreter takes it."""
@@ -130,7 +130,9 @@ class DebugModel(Model):
             "optimizer": m.optimizer,
             "gradient": m.gradients,
         }
-        values = {("input", n): a for n, a in call.batch.arrays.items()}
+        values: dict[tuple[Any, str], Array] = {
+            ("input", n): a for n, a in call.batch.arrays.items()
+        }
         for space, memory in call.stored.items():
             found = views(blocks[space], memory, dtype)
             values |= {(space, n): a for n, a in found.items()}
@@ -157,9 +159,7 @@ def _return_to(inside: Model, call: Call, model: Model) -> None:
 # -- the report ------------------------------------------------------------------------------------
 
 
-def _report(
-    call: Call, bad: Bad, found: Blame | None
-) -> tuple[str, str, dict[str, object]]:
+def _report(call: Call, bad: Bad, found: Blame | None) -> tuple[str, str, dict[str, object]]:
     """Message, help and facts of a call whose results are not finite."""
     when = f"step {call.counters.step}" if call.function in TRAINING else f"`{call.function}`"
     results = listing_of(bad)
@@ -170,19 +170,24 @@ def _report(
     }
     if found is None:
         head = f"{when}: {results} became NaN or infinite"
-        return head, "the reference interpreter gets finite numbers: a difference in rounding", facts
+        return (
+            head,
+            "the reference interpreter gets finite numbers: a difference in rounding",
+            facts,
+        )
     facts |= _facts(found)
     lines = [f"{when}: {_what(found)}"]
     if found.span is not None:
-        near = "made from this, in a derivative or a rewrite" if found.near else "here"
+        near = "the nearest place: the operation is of a derivative or a rewrite"
+        near = near if found.near else "here"
         lines.append(excerpt(found.span, near))
     lines += [f"{label:<10}{text}" for label, text in _details(call, results, found) if text]
     return "\n".join(lines), "", facts
 
 
 def _what(found: Blame) -> str:
-    if not found.operands:
-        return f"{found.line.partition(' = ')[2].partition(' : ')[0]} holds {found.value}"
+    if found.given:
+        return f"{found.given} holds {found.value}"
     return f"`{found.operation}` made {found.value} of finite numbers"
 
 

@@ -14,7 +14,7 @@ from netc.runtime.arrays import Array, address, single
 from netc.runtime.blocks import Values, aligned_bytes
 from netc.runtime.errors import DataError, UsageError, count
 from netc.runtime.evaluate import EVALUATION_BATCH, addresses, evaluation, outputs_of, predictions
-from netc.runtime.executable import Executable, Scalars
+from netc.runtime.executable import Counters, Executable, Scalars
 from netc.runtime.history import History
 from netc.runtime.inference import Inference
 from netc.runtime.options import RunOptions
@@ -63,8 +63,7 @@ class Model:
         self._executable = self._EXECUTABLE(
             program.manifest, program.native, initial, seed, threads=threads, team=program.team
         )
-        self._executable.counters.epochs = settings.epochs
-        self._executable.counters.steps = settings.max_steps or 1
+        self._executable.counters = Counters(epochs=settings.epochs, steps=settings.max_steps or 1)
         self._executable.gradients.guarded(self._need_gradients)
         self._inference: Inference | None = None
         self._stepping: Stepping | None = None
@@ -306,8 +305,7 @@ class Model:
 
     def value(self, name: str) -> Array:
         """A named value of the last call, of a model compiled with `debug=True`."""
-        help_ = "compile it with `debug=True`"
-        raise UsageError(f"`{name}` is not kept: this model keeps no values of calls", help_)
+        raise UsageError(f"`{name}` is not kept", "compile the model with `debug=True`")
 
     def summary(self) -> str:
         """A table of the layers: output shape, parameters, multiplications, memory."""
@@ -371,8 +369,7 @@ class Model:
     def _training_forward(self, values: Sequence[object], named: Mapping[str, object]) -> Outputs:
         self._need("forward")
         names = self._signature.inputs
-        batch = self._signature.bind(names, names, values, named)
-        batch = batch.owned([*values, *named.values()])
+        batch = self._signature.bind(names, names, values, named).owned([*values, *named.values()])
         self._states_before[:] = self._executable.states.memory
         outputs = outputs_of(self._executable, "forward", batch)
         self._batch = batch
@@ -389,15 +386,12 @@ class Model:
 
     def _need_gradients(self) -> None:
         if not self._gradient_samples:
-            raise UsageError(
-                "there are no gradients: `step` and `fit` keep none",
-                "call `forward(…, training=True)` and `backward(…)` before",
-            )
+            help_ = "call `forward(…, training=True)` and `backward(…)` before"
+            raise UsageError("there are no gradients: `step` and `fit` keep none", help_)
 
     def _forget(self) -> None:
         """Drops the remembered batch and the gradients: they are of other parameters now."""
-        self._batch = None
-        self._gradient_samples = 0
+        self._batch, self._gradient_samples = None, 0
 
     def _count_step(self) -> None:
         counters = self._executable.counters

@@ -37,7 +37,9 @@ class DebugError(NetcError):
     `details` are the facts of the message as plain data.
     """
 
-    def __init__(self, message: str, help: str = "", details: Mapping[str, object] | None = None):
+    def __init__(
+        self, message: str, help: str = "", details: Mapping[str, object] | None = None
+    ) -> None:
         super().__init__(message, help)
         self.details = dict(details or {})
 

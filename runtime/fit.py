@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from netc.records import record
+from netc.runtime.errors import DebugError
 from netc.runtime.evaluate import EVALUATION_BATCH, addresses, evaluation
 from netc.runtime.executable import Executable, TrainingRun
 from netc.runtime.history import EpochRecord, History, Reason
@@ -191,14 +192,20 @@ class Training:
             history=history,
             first=self._first,
         )
-        done = self._native(worker, call, min(steps, capacity))
-        if done == 0 and not self._interrupted:
+        failure: DebugError | None = None
+        try:
+            done = self._native(worker, call, min(steps, capacity))
+        except DebugError as error:  # what was done before it is on record
+            failure, done = error, int(self._progress[_STEPS])
+        if done == 0 and not self._interrupted and failure is None:
             raise RuntimeError("the native training loop made no step")
         complete = int(self._progress[_EPOCHS])
         reason = self._record(history, complete, done)
         begun = done - max(complete * self._per_epoch - self._skipped(), 0)
         if complete < epochs and begun > 0:
             reason = self._record_part(history[complete], complete, done, begun) or reason
+        if failure is not None:
+            raise failure
         self._done += done
         self._first = 0
         return reason

@@ -8,7 +8,6 @@ Invariant: after a call that was stopped, all stored values are as they were bef
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
 from ctypes import c_char
 from dataclasses import replace
 from math import isfinite, prod
@@ -20,11 +19,12 @@ import numpy as np
 from netc.records import record
 from netc.runtime.arguments import Batch
 from netc.runtime.arrays import Array, address
-from netc.runtime.blocks import aligned_bytes
 from netc.runtime.errors import DebugError
 from netc.runtime.executable import Counters, Executable, Native, TrainingRun
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
     from numpy.typing import NDArray
 
     from netc.compiler.program import Block, FunctionName, Manifest, PortSpec, TeamCode
@@ -133,7 +133,9 @@ class Watched(Executable):
         """Puts the samples of an epoch in order: the native loop, told to stop before it begins."""
         stop = np.zeros(4, np.int64)
         stop[_STOP] = 1
-        super().train(replace(run, epochs=1, first=0, progress=stop, history=run.history[:1] * 0), data)
+        super().train(
+            replace(run, epochs=1, first=0, progress=stop, history=run.history[:1] * 0), data
+        )
 
     # -- what a call was given -----------------------------------------------------------------
 
@@ -188,9 +190,7 @@ class Watched(Executable):
         if name not in ("step", "backward", "evaluate"):
             return []
         named = zip(self.manifest.results, results, strict=False)
-        return [
-            ("result", n) for n, v in named if n in ("objective", "loss") and not isfinite(v)
-        ]
+        return [("result", n) for n, v in named if n in ("objective", "loss") and not isfinite(v)]
 
     def _outputs(self, call: Call, data: Sequence[int]) -> list[tuple[str, str]]:
         if call.function not in ("infer", "forward", "evaluate"):
@@ -248,7 +248,7 @@ def _rows_at(
     found = {}
     for port, place in zip(ports, data, strict=False):
         if place:
-            memory = (c_char * (rows * prod(port.shape) * dtype.itemsize)).from_address(place)
+            memory: Any = (c_char * (rows * prod(port.shape) * dtype.itemsize)).from_address(place)
             found[port.name] = np.frombuffer(memory, dtype).reshape(rows, *port.shape)
     return found
 

@@ -35,7 +35,6 @@ def test_version_agrees_with_the_project():
     [
         ({}, "either a path or"),
         ({"path": "a", "source": "b"}, "either a path or"),
-        ({"source": "", "debug": True}, "no debug compilation"),
         ({"source": "", "precision": "f16"}, "f16"),
         ({"source": "", "threads": 0}, "`threads` must be"),
         ({"source": "", "seed": -1}, "`seed` must be"),
