@@ -6,7 +6,7 @@ Equality of constants is equality of bits in their precision: 0.0 and -0.0 diffe
 from __future__ import annotations
 
 import struct
-from math import isnan, nan, prod
+from math import copysign, inf, isnan, nan, prod
 from typing import TYPE_CHECKING, Final
 from zlib import crc32
 
@@ -38,8 +38,13 @@ def rounded(value: float, precision: Precision) -> float:
     """The nearest number of the precision; every NaN becomes the one NaN."""
     if isnan(value):
         return nan
-    with np.errstate(over="ignore"):
-        return float(dtype(precision)(value))
+    if precision == "f64":
+        return float(value)
+    try:
+        (single,) = struct.unpack("<f", struct.pack("<f", value))
+    except OverflowError:
+        return copysign(inf, value)
+    return float(single)
 
 
 def most_indices(precision: Precision) -> int:

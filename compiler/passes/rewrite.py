@@ -7,6 +7,7 @@ turns a finite value into NaN.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, TypeAlias
+from weakref import WeakSet
 
 from netc.compiler.ir.graph import make, rebuild
 from netc.compiler.ops.reduce import Lift, lift
@@ -22,6 +23,9 @@ Rule: TypeAlias = "Callable[[Node], Node | None]"
 
 ROUNDS: Final = 100
 
+_SETTLED: Final[dict[tuple[Rule, ...], WeakSet[Node]]] = {}
+"""For some rules the nodes that none of them changes: a rule sees nothing but the node."""
+
 
 class NoFixedPoint(Exception):
     """Rules that undo each other: a bug of a pass."""
@@ -29,7 +33,7 @@ class NoFixedPoint(Exception):
 
 def rewrite(graph: Graph, rules: Sequence[Rule]) -> Graph:
     """The graph after all rules have been applied wherever they apply."""
-    settled: set[Node] = set()
+    settled = _SETTLED.setdefault(tuple(rules), WeakSet())
 
     def replaced(node: Node, args: tuple[Node, ...]) -> Node:
         if args != node.args:
