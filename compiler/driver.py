@@ -24,7 +24,7 @@ from netc.grammar.folder import Kept
 from netc.records import record
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from netc.compiler.backend.target import Target
     from netc.compiler.elaborate.model import Model
@@ -218,13 +218,23 @@ class Program:
         """
         from netc.compiler.probed import probed  # noqa: PLC0415 - costly, not always needed
 
+        mode = "training" if training else "inference"
+        key = ("probed", mode, *(() if targets else ("inputs",)))
+        return self._of(lambda m: probed(m, training=training, targets=targets), *key)
+
+    def held(self) -> Program:
+        """The program whose output is the objective, with what `stop_gradient` holds as inputs."""
+        from netc.compiler.held import held  # noqa: PLC0415 - costly, not always needed
+
+        return self._of(held, "held")
+
+    def _of(self, change: Callable[[Model], Model], *key: str) -> Program:
+        """The program of a changed model; `key` says how it differs."""
         checked = self._checked()
         with _no_collections(), self.timings.of("graph"):
-            model = probed(checked.model, training=training, targets=targets)
-            text = replace(checked, model=model)
+            text = replace(checked, model=change(checked.model))
         outline = _outline(text.model, self.manifest.lanes)
-        mode = "training" if training else "inference"
-        kept = self.kept.varied("probed", mode, *(() if targets else ("inputs",)))
+        kept = self.kept.varied(*key)
         return Program(self.request, outline, self.target, kept, self.timings, _text=text)
 
     def show(self, stage: str, function: FunctionName, kernel: str | None = None) -> str:

@@ -55,7 +55,7 @@ def over_samples(
     values: dict[tuple[Space, str], Array] = {
         ("scalar", "batch_size"): np.asarray(samples, np.float64)
     }
-    nodes = _in_double(roots)
+    nodes = in_double(roots)
     while ready := _lowest(nodes):
         totals = _combined(ready, values, data, samples, chunk)
         known = {}
@@ -107,7 +107,7 @@ def _joined(node: Node, a: Array, b: Array) -> Array:
     return np.asarray(a + b if node.op.kind == "sum" else np.maximum(a, b))
 
 
-def _in_double(roots: Sequence[Node]) -> list[Node]:
+def in_double(roots: Sequence[Node]) -> list[Node]:
     """The same graphs in f64; constants keep the values that they have."""
     new: dict[Node, Node] = {}
     for node in toposort(roots):

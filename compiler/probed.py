@@ -37,8 +37,8 @@ def probed(model: Model, *, training: bool, targets: bool = True) -> Model:
         model,
         inputs=(*model.inputs, *model.targets) if targets else model.inputs,
         targets=(),
-        parameters=tuple(_empty(p, model.precision) for p in model.parameters),
-        states=tuple(_empty(s, model.precision) for s in model.states),
+        parameters=tuple(empty(p, model.precision) for p in model.parameters),
+        states=tuple(empty(s, model.precision) for s in model.states),
         training=shown,
         inference=shown,
         updates=(),
@@ -84,5 +84,6 @@ def _once(seen: tuple[Named, ...]) -> list[Named]:
     return [nearest[node] for node in toposort(list(nearest)) if node in nearest]
 
 
-def _empty(stored: Stored, precision: Precision) -> Stored:
+def empty(stored: Stored, precision: Precision) -> Stored:
+    """A stored value that starts at 0 and waits to be given another one's."""
     return replace(stored, initial=constant(0, stored.shape, precision), over_data=None)

@@ -21,6 +21,14 @@ def probed(model: Model, *, training: bool, targets: bool = True) -> Model:
     return Model(program, defines={}, seed=model.seed, threads=model.threads)
 
 
+def held(model: Model) -> Model:
+    """A model whose output is the objective of the net in training mode, for each sample the same.
+
+    What `stop_gradient` holds is an input `held 0`, `held 1`, …; `follow` gives it its values.
+    """
+    return Model(model._program.held(), defines={}, seed=model.seed, threads=model.threads)
+
+
 def follow(probed: Model, model: Model) -> None:
     """Gives a probed model the values, numbers, seed and counters that its model has now."""
     probed.params.flat = model.params.flat

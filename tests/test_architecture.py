@@ -30,6 +30,7 @@ ORDER: Final = (
     "netc.compiler.derive",
     "netc.compiler.elaborate",
     "netc.compiler.probed",
+    "netc.compiler.held",  # the objective alone, for differences
     "netc.compiler.functions",
     "netc.compiler.over_data",  # initial values over the training data
     "netc.compiler.plan",
@@ -55,6 +56,7 @@ ORDER: Final = (
     "netc.graphs",  # running a graph by itself
     "netc.profile",
     "netc",
+    "netc.checking",  # whether what was compiled is right
     "netc.procedures",
     "netc.cli",
     "netc.__main__",

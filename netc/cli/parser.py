@@ -54,6 +54,14 @@ def _parser() -> ArgumentParser:
     _probe(
         add("probe", "probe", "statistics of the values and gradients inside a net", _PROBE_EPILOG)
     )
+    _gradcheck(
+        add(
+            "gradcheck",
+            "gradcheck",
+            "check gradients by finite differences",
+            _GRADCHECK_EPILOG,
+        )
+    )
     _fmt(add("fmt", "texts", "print a file in canonical form"))
     _doc(add("doc", "texts", "print a definition of the prelude with its documentation"))
     _explain(add("explain", "texts", "explain an error code"))
@@ -78,6 +86,11 @@ arithmetic or traffic allow, over the time taken; it may exceed 100 % in nearer 
 _PROBE_EPILOG: Final = """\
 A unit is an element of a vector, or a channel; it is dead if it is one number throughout. Saturated
 are the outermost hundredths of the range. Gradients are those of a sample's own loss.
+"""
+
+_GRADCHECK_EPILOG: Final = """\
+Compiled gradients in f64 are compared with differences of the compiled objective, those in f32 with
+those in f64. exit status: 0 all gradients are right, 1 one is wrong, 2 wrong usage.
 """
 
 
@@ -207,6 +220,24 @@ def _probe(p: ArgumentParser) -> None:
     p.add_argument("--seed", type=_at_least(0), metavar="N", help="seed of all random numbers")
     _threads(p)
     _json(p)
+
+
+def _gradcheck(p: ArgumentParser) -> None:
+    _text(p)
+    _one_batch(p)
+    _json(p)
+
+
+def _one_batch(p: ArgumentParser) -> None:
+    """What a check works on: some samples of data, random ones without any."""
+    p.add_argument("--data", metavar="D", help=f"{_DATA}; its training part (default: random)")
+    p.add_argument("--target", metavar="COLUMN", help="target column of .csv data")
+    p.add_argument("--weights", metavar="RUN", help="run folder (default: initial values)")
+    p.add_argument(
+        "--batch", type=_at_least(1), default=8, metavar="N", help="samples (default: %(default)s)"
+    )
+    p.add_argument("--seed", type=_at_least(0), metavar="N", help="seed of all random numbers")
+    _threads(p)
 
 
 def _fmt(p: ArgumentParser) -> None:

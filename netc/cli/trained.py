@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from argparse import Namespace
 
     from netc.model import Model
+    from netc.runtime.arrays import Array
     from netc.runtime.data.binding import DataSet
 
 
@@ -52,6 +53,16 @@ def data_for(text: str, options: Namespace, model: Model, known: TableUse | None
     target = options.target or known.target
     labels = known.labels if target == known.target else None
     return open_data(text, model.manifest, model.dtype, TableUse(target, labels))
+
+
+def one_batch(options: Namespace, model: Model, run: checkpoint.Run | None) -> dict[str, Array]:
+    """The first samples of the data that `--data` names, or random ones."""
+    if options.data is None:
+        from netc.profile import example  # noqa: PLC0415 - needs the whole compiler
+
+        return example(model.manifest, options.batch)
+    arrays = data_for(options.data, options, model, table_use(run)).train()
+    return {name: array[: options.batch] for name, array in arrays.items()}
 
 
 def table_use(run: checkpoint.Run | None) -> TableUse:
