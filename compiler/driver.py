@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from netc.compiler.outline import Outline
     from netc.compiler.passes.pipeline import Observer
     from netc.compiler.program import FunctionName, FunctionSpec, Manifest, Settings
+    from netc.compiler.provenance import Provenance
     from netc.compiler.stages import Checked, Stages
     from netc.grammar.folder import Imported, Library
     from netc.grammar.source import Source
@@ -163,6 +164,13 @@ class Program:
                 )
         return self._stages[name]
 
+    def provenance(self, name: FunctionName) -> Provenance:
+        """Where the nodes of a function come from; runs the passes once more."""
+        from netc.compiler.provenance import provenance  # noqa: PLC0415 - only to look inside
+
+        with _no_collections():
+            return provenance(self.model, name)
+
     def spec(self, name: FunctionName) -> FunctionSpec:
         """What a native function takes and needs."""
         return self.stages(name).spec(name, self.manifest.lanes)
@@ -246,9 +254,12 @@ class Program:
 
         if stage not in STAGES:
             raise ValueError(f"no stage {stage}; there are {', '.join(STAGES)}")
-        if stage in ("ast", "graph"):
-            return show_text(self._checked(), stage, function)
-        return show_stage(self.stages(function), stage, kernel, self.model.origins, self.target)
+        if stage == "ast":
+            return show_text(self._checked(), stage, function, {})
+        origins = self.provenance(function).origins
+        if stage == "graph":
+            return show_text(self._checked(), stage, function, origins)
+        return show_stage(self.stages(function), stage, kernel, origins, self.target)
 
     def _checked(self) -> Checked:
         if self._text is None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from netc.compiler.derive.reverse import gradients
 from netc.compiler.ir.graph import Graph, Output, make, substitute, toposort
+from netc.compiler.ir.trail import current_trail
 from netc.compiler.ops.elementwise import Max, Min, Sqrt, add, div, mul, neg
 from netc.compiler.ops.reduce import batch_mean, broadcast, reduce_sum
 from netc.compiler.ops.scalar import apply
@@ -164,7 +165,12 @@ def _step(model: Model) -> list[Output]:
 
 
 def _replaced(outputs: Sequence[Output], replaced: Mapping[Node, Node]) -> list[Output]:
-    nodes = substitute([o.node for o in outputs], replaced)
+    before = [o.node for o in outputs]
+    nodes = substitute(before, replaced)
+    if (trail := current_trail()) is not None:
+        trail.know([*toposort(before), *replaced.values()])
+        for old, node in zip(before, nodes, strict=True):
+            trail.note(node, "gradients put in", old, "update")
     return [Output(o.space, o.name, node) for o, node in zip(outputs, nodes, strict=True)]
 
 

@@ -138,11 +138,13 @@ def lowered(
     return Stages(graph, simplified, plan, memory, launches, kernels, text)
 
 
-def show_text(text: Checked, stage: str, function: FunctionName) -> str:
+def show_text(
+    text: Checked, stage: str, function: FunctionName, origins: Mapping[Node, object]
+) -> str:
     """The text of a stage that stands before derivatives: `ast` or `graph`."""
     if stage == "ast":
         return show_tree(text.tree)
-    return show(undifferentiated(text.model, function), text.model.origins)
+    return show(undifferentiated(text.model, function), origins)
 
 
 def show_stage(

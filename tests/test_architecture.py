@@ -40,6 +40,7 @@ ORDER: Final = (
     "netc.compiler.backend",
     "netc.compiler.cache",
     "netc.compiler.stages",
+    "netc.compiler.provenance",  # where the nodes of a function come from
     "netc.compiler.standalone",  # a graph by itself as a program
     "netc.compiler.describe",  # what each kernel does, for those who measure it
     "netc.compiler.blame",  # where a number that is not finite comes from

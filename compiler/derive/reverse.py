@@ -12,6 +12,7 @@ from functools import reduce
 from typing import TYPE_CHECKING
 
 from netc.compiler.ir.graph import make, toposort
+from netc.compiler.ir.trail import current_trail
 from netc.compiler.ops.contract import Contract
 from netc.compiler.ops.elementwise import Absorb, Where, absorb, add, mul
 from netc.compiler.ops.reduce import batch_sum, lift
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from netc.compiler.ir.graph import Node
+    from netc.compiler.ir.trail import Trail
     from netc.compiler.ir.types import TensorType
 
 
@@ -46,6 +48,10 @@ def pullback(of: Node, cotangent: Node, wrt: Sequence[Node]) -> list[Node | None
     parts: dict[Node, list[Node]] = {of: [cotangent]}
     found: dict[Node, Node] = {}
     wanted = set(wrt)
+    trail = current_trail()
+    if trail is not None:
+        trail.stage = "derivatives"
+        trail.know([*order, cotangent])
     for node in reversed(order):
         if node not in active or node not in parts:
             continue
@@ -53,10 +59,19 @@ def pullback(of: Node, cotangent: Node, wrt: Sequence[Node]) -> list[Node | None
         if node in wanted:
             found[node] = total
         pulled = node.op.vjp(node, total, absorb if node in shadow else mul)
+        if trail is not None:
+            _note(trail, node, total, pulled)
         for arg, part in zip(node.args, pulled, strict=True):
             if part is not None and arg in active:
                 parts.setdefault(arg, []).append(part)
     return [found.get(node) for node in wrt]
+
+
+def _note(trail: Trail, node: Node, total: Node, pulled: Sequence[Node | None]) -> None:
+    trail.note(total, f"gradient of the {node.op.word}, of all its uses", node)
+    for number, part in enumerate(pulled, 1):
+        if part is not None:
+            trail.note(part, f"chain rule through the {node.op.word}, argument {number}", node)
 
 
 def _active(order: Sequence[Node], wrt: Sequence[Node]) -> set[Node]:

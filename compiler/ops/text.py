@@ -22,7 +22,7 @@ import numpy as np
 from netc.compiler.ops.window import Window
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from netc.compiler.ir.graph import Graph, Node
     from netc.compiler.ir.op import Op
@@ -32,18 +32,34 @@ TYPED: Final = ("shape", "batched", "precision")
 QUOTED: Final = r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\""
 
 
-def show(graph: Graph, origins: Mapping[Node, object] | None = None) -> str:
-    """The text of a graph; `origins` gives the place that a node comes from."""
-    names: dict[Node, str] = {}
+def show(
+    graph: Graph,
+    origins: Mapping[Node, object] | None = None,
+    names: Mapping[Node, str] | None = None,
+) -> str:
+    """The text of a graph; `origins` gives the place that a node comes from.
+
+    `names` are those of the nodes, %0, %1, … in their order without it.
+    """
+    nodes = graph.nodes()
+    names = numbered(nodes) if names is None else names
     lines = [f"graph {graph.name}"]
-    for node in graph.nodes():
-        names[node] = f"%{len(names)}"
-        head = " ".join([f"{node.op.word}{_attributes(node)}", *(names[a] for a in node.args)])
+    for node in nodes:
+        head = f"{names[node]} = {applied(node, [names[a] for a in node.args])} : {node.type}"
         origin = (origins or {}).get(node)
-        note = "" if origin is None else f"  # {origin}"
-        lines.append(f"{names[node]} = {head} : {node.type}{note}")
+        lines.append(head if origin is None else f"{head}  # {origin}")
     lines += [f"return {o.space} {o.name!r} {names[o.node]}" for o in graph.outputs]
     return "\n".join(lines) + "\n"
+
+
+def numbered(nodes: Iterable[Node]) -> dict[Node, str]:
+    """%0, %1, … in order."""
+    return {node: f"%{number}" for number, node in enumerate(nodes)}
+
+
+def applied(node: Node, arguments: Sequence[str]) -> str:
+    """An operation with its attributes before the texts of its arguments."""
+    return " ".join([f"{node.op.word}{_attributes(node)}", *arguments])
 
 
 def _attributes(node: Node) -> str:

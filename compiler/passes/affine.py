@@ -19,10 +19,12 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from netc.compiler.ir.graph import Graph, Output, make
+from netc.compiler.ir.trail import current_trail
 from netc.compiler.ops.contract import Contract
 from netc.compiler.ops.elementwise import Add, Div, Mul, Neg, Sub, add, div, mul, neg, sub
 from netc.compiler.ops.reduce import Broadcast, broadcast
 from netc.compiler.ops.source import Constant, constant
+from netc.compiler.passes.rewrite import REMADE
 from netc.records import record
 
 if TYPE_CHECKING:
@@ -58,11 +60,16 @@ def _once(graph: Graph) -> Graph:
     uses.update(graph.roots)
     inner = {s.value for s in steps.values() if s.value in steps and uses[s.value] == 1}
     new: dict[Node, Node] = {}
+    trail = current_trail()
+    if trail is not None:
+        trail.know(nodes)
     for node in nodes:
         made: Node | None = None
         if node in steps and node not in inner and _is_product(node, steps):
             made = _shortened(_chain(node, steps, inner), new)
         new[node] = made or make(node.op, *(new[a] for a in node.args))
+        if trail is not None:
+            trail.note(new[node], "one factor and one shift" if made else REMADE, node)
     return Graph(graph.name, tuple(Output(o.space, o.name, new[o.node]) for o in graph.outputs))
 
 

@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from netc.compiler.ir.graph import Graph, Output, make
+from netc.compiler.ir.trail import current_trail
 from netc.compiler.ops.contract import Contract
 from netc.compiler.ops.gather import Scatter
 from netc.compiler.ops.reduce import BatchReduce, Lift
@@ -36,6 +37,9 @@ def has_one_sample(graph: Graph) -> bool:
 def one_sample(graph: Graph) -> Graph:
     """The graph of one sample, for a graph that has it."""
     new: dict[Node, Node] = {}
+    trail = current_trail()
+    if trail is not None:
+        trail.know(graph.nodes())
     for node in graph.nodes():
         args = tuple(new[a] for a in node.args)
         if isinstance(node.op, Lift):
@@ -44,6 +48,8 @@ def one_sample(graph: Graph) -> Graph:
             new[node] = make(replace(node.op, batched=False))
         else:
             new[node] = make(node.op, *args)
+        if trail is not None:
+            trail.note(new[node], "the batch is left out", node)
     return Graph(graph.name, tuple(Output(o.space, o.name, new[o.node]) for o in graph.outputs))
 
 

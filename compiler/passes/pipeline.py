@@ -5,6 +5,7 @@ from __future__ import annotations
 from time import perf_counter
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from netc.compiler.ir.trail import current_trail
 from netc.compiler.passes.affine import affine
 from netc.compiler.passes.centred import centred
 from netc.compiler.passes.expand import expand
@@ -62,10 +63,15 @@ NEEDED: Final = tuple(step for step in PASSES if step.name in ("release", "expan
 
 def run(graph: Graph, observers: Sequence[Observer] = (), passes: Sequence[Pass] = PASSES) -> Graph:
     """The graph after the passes."""
+    trail = current_trail()
     for step in passes:
+        if trail is not None:
+            trail.stage = step.name
         start = perf_counter()
         after = step.apply(graph)
         seconds = perf_counter() - start
+        if trail is not None:
+            trail.know(after.nodes())
         for observer in observers:
             observer(step, graph, after, seconds)
         graph = after

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from netc.cli.console import print_json
+from netc import stages
+from netc.cli.console import note, print_json
 from netc.compiling import library_of, program_of, read_source
-from netc.stages import show
+from netc.runtime.errors import UsageError
 from netc.summary import summary_data, summary_table, summary_text
 
 if TYPE_CHECKING:
@@ -31,8 +32,22 @@ def check(options: Namespace) -> int:
 
 
 def ir(options: Namespace) -> int:
-    """Prints one stage of one function."""
-    print(show(_program(options), options.stage, options.function, options.kernel).rstrip("\n"))
+    """Prints one stage of one function, what a pass did, or where a node comes from."""
+    program, function = _program(options), options.function
+    if options.dump_after is not None:
+        text = stages.after(program, function, options.dump_after)
+    elif options.diff is not None:
+        text = stages.difference(program, function, options.diff)
+        if not text:
+            note(f"`{options.diff}` changes nothing in `{function}`")
+            return 0
+    elif options.why is not None:
+        text = stages.why(program, function, options.stage or "simplified", options.why)
+    elif options.stage is None:
+        raise UsageError("pass --stage, --dump-after, --diff or --why")
+    else:
+        text = stages.show(program, options.stage, function, options.kernel)
+    print(text.rstrip("\n"))
     return 0
 
 

@@ -48,7 +48,7 @@ def _parser() -> ArgumentParser:
     _train(add("train", "train", "train a net and write a run folder", _TRAIN_EPILOG))
     _eval(add("eval", "score", "measure a trained net on data"))
     _predict(add("predict", "score", "compute the outputs of a trained net"))
-    _ir(add("ir", "inspect", "print one stage of the compiler"))
+    _ir(add("ir", "inspect", "print one stage of the compiler, or what a pass did"))
     _run(add("run", "graphs", "compile the text of a graph and run it", _RUN_EPILOG))
     _profile(add("profile", "profile", "time every kernel of a function", _PROFILE_EPILOG))
     _probe(
@@ -159,9 +159,17 @@ def _scored(p: ArgumentParser) -> None:
 
 def _ir(p: ArgumentParser) -> None:
     _text(p)
-    p.add_argument("--stage", required=True, choices=STAGES, help="how far to compile")
+    p.add_argument("--stage", choices=STAGES, help="how far to compile")
     p.add_argument("--function", default="step", choices=FUNCTIONS, help="default: step")
-    p.add_argument("--kernel", metavar="K", help="one kernel only")
+    p.add_argument("--kernel", metavar="K", help="kernels whose name contains K only")
+    what = p.add_mutually_exclusive_group()
+    what.add_argument("--dump-after", metavar="PASS", help="the graph after a pass")
+    what.add_argument("--diff", metavar="PASS", help="what a pass changed, as a unified diff")
+    what.add_argument(
+        "--why",
+        metavar="NODE",
+        help="the rewrites that made a node, %%4, of the stage (default: simplified)",
+    )
 
 
 def _run(p: ArgumentParser) -> None:
