@@ -13,6 +13,7 @@ from math import inf, nan
 from typing import TYPE_CHECKING, Final
 
 from netc.compiler.backend.builder import element_of, lanes_of, vector
+from netc.compiler.backend.math import tabled
 from netc.compiler.backend.math.bits import at_most, horner, select_constant
 from netc.compiler.backend.math.exponential import exp_inside
 from netc.compiler.backend.math.logarithm import log
@@ -197,6 +198,8 @@ INVERSE: Final = {
 
 
 def erf(b: Builder, x: Value) -> Value:
+    if tabled.has_tables(b, x):
+        return tabled.looked_up(b, x, tabled.ERF)
     table = ERF[element_of(x.type)]
     small = b.fma(x, horner(b, b.fmul(x, x), table.small), x)
     size = b.fabs(x)

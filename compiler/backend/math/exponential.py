@@ -137,10 +137,10 @@ def tanh(b: Builder, x: Value) -> Value:
     """-t / (2 + t) with t = e^(-2|x|) - 1, both roundings being put right to first order.
 
     t carries the error `low`, 2 + t besides the error `error`; 1 / (2 + t) = (1 + tanh) / 2 saves a
-    second division. In f32 with AVX-512 the tables are twice as fast.
+    second division. In f32 with AVX-512 tables are twice as fast.
     """
-    if b.avx512 and element_of(x.type) == "float":
-        return tabled.tanh(b, x)
+    if tabled.has_tables(b, x):
+        return tabled.looked_up(b, x, tabled.TANH)
     table = TABLES[element_of(x.type)]
     two, half = b.constant(2.0, x.type), b.constant(0.5, x.type)
     shifted, p = reduced(b, at_least(b, b.fmul(b.fabs(x), b.constant(-2.0, x.type)), table.flat))

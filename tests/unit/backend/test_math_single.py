@@ -138,17 +138,18 @@ def test_special_values(name, values, dtype, flush, run, chosen):
     assert np.array_equal(np.signbit(found[zero]), np.signbit(expected[zero]))
 
 
-def test_tanh_is_odd_and_bounded_and_its_intervals_meet(run, ulps, chosen):
+@pytest.mark.parametrize(("name", "one"), [("tanh", 9.02), ("erf", 3.93)])
+def test_odd_functions_are_bounded_and_their_intervals_meet(name, one, run, ulps, chosen):
     """At and around all multiples of 1/32, where intervals end, and where the result is 1."""
-    ends = np.float32([*np.arange(0, 8.5, 1 / 32), 9.0, 9.02, 9.5, 30])
+    ends = np.float32([*np.arange(0, 8.5, 1 / 32), one, 9.5, 30])
     bits = ends.view(np.uint32)[:, None] + np.arange(-32, 32)
     x = bits.astype(np.uint32).view(np.float32).ravel()
     x = x[(x > LEAST) & np.isfinite(x)]
     x = x[: x.size // 16 * 16]
-    found = run("tanh", x, target=chosen)
-    assert ulps(found, np.tanh(x.astype(np.float64))).max() <= 2.0
+    found = run(name, x, target=chosen)
+    assert ulps(found, REFERENCES[name](x.astype(np.float64))).max() <= 2.0
     assert found.max() == 1.0
-    assert np.array_equal(run("tanh", -x, target=chosen), -found)
+    assert np.array_equal(run(name, -x, target=chosen), -found)
 
 
 def test_large_arguments_of_waves_stay_bounded(run, chosen):
