@@ -45,8 +45,7 @@ def describe(
     stages: Stages, function: FunctionName, model: Model, manifest: Manifest, samples: int
 ) -> list[Description]:
     """Every kernel in the order of the plan, for a run over so many samples."""
-    one_by_one = function == "infer_one"
-    runs, batch = (samples, 1) if one_by_one else (1, samples)
+    runs, batch = _runs(function, samples, manifest.inference.group)
     symbols = {launch.kernel: symbol for symbol, launch in stages.kernels.items()}
     places = _places(stages.plan, model)
     return [
@@ -60,6 +59,16 @@ def describe(
         )
         for launch in stages.launches
     ]
+
+
+def _runs(function: FunctionName, samples: int, group: int) -> tuple[int, int]:
+    """How often the kernels run, and for how many samples each time."""
+    match function:
+        case "infer_one":
+            return samples, 1
+        case "infer_group":
+            return ceil(samples / group), group
+    return 1, samples
 
 
 def _contraction(unit: Unit) -> Node | None:

@@ -18,6 +18,7 @@ from netc.compiler.ops.scalar import apply
 from netc.compiler.ops.source import Source, constant, source
 from netc.compiler.passes.one_sample import has_one_sample
 from netc.compiler.passes.pipeline import BEFORE_DERIVATIVES, run
+from netc.compiler.passes.stacked import stackable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,7 +33,7 @@ def function_graph(model: Model, name: FunctionName) -> Graph:
     if name not in functions(model):
         raise ValueError(f"{model.name} has no function {name}")
     match name:
-        case "infer" | "infer_one":
+        case "infer" | "infer_one" | "infer_group":
             return Graph(name, inference_graph(model).outputs)
         case "evaluate":
             outputs = _results(model, model.inference)
@@ -68,8 +69,11 @@ def undifferentiated(model: Model, name: FunctionName) -> Graph:
 def functions(model: Model) -> tuple[FunctionName, ...]:
     """The functions that the model's text gives rise to."""
     names: list[FunctionName] = ["infer"]
-    if has_one_sample(inference_graph(model)):
+    inference = inference_graph(model)
+    if has_one_sample(inference):
         names.append("infer_one")
+        if stackable(inference):
+            names.append("infer_group")
     differentiable = model.training.loss is not None or model.training.penalty is not None
     if differentiable or model.inference.metrics:
         names.append("evaluate")

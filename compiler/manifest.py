@@ -105,8 +105,11 @@ def _inference(model: Model, lanes: int) -> InferenceSpec:
     graph = inference_graph(model)
     sources = [n.op for n in graph.nodes() if isinstance(n.op, Source)]
     inputs = tuple(op.name for op in sources if op.space == "input")
-    few = few_samples(graph, lanes) if has_one_sample(graph) else 0
-    return InferenceSpec(inputs, tuple(o.name for o in graph.outputs), few)
+    outputs = tuple(o.name for o in graph.outputs)
+    if not has_one_sample(graph):
+        return InferenceSpec(inputs, outputs)
+    found = few_samples(graph, lanes)
+    return InferenceSpec(inputs, outputs, found.few, found.group, found.several)
 
 
 def _initial(model: Model) -> Graph:

@@ -14,12 +14,21 @@ from typing import Literal
 from netc.records import record
 
 FunctionName = Literal[
-    "infer", "infer_one", "evaluate", "forward", "backward", "update", "step", "train"
+    "infer",
+    "infer_one",
+    "infer_group",
+    "evaluate",
+    "forward",
+    "backward",
+    "update",
+    "step",
+    "train",
 ]
 """infer: outputs in inference mode. infer_one: the same, one sample after the other, for few of
-them. evaluate: results (means) in inference mode. forward: outputs in training mode, states
-committed. backward: gradients and results, nothing committed. update: one optimizer step from the
-gradients. step: all of it, fused. train: many steps over a data set, in one call.
+them. infer_group: the same, one group of samples after the other. evaluate: results (means) in
+inference mode. forward: outputs in training mode, states committed. backward: gradients and
+results, nothing committed. update: one optimizer step from the gradients. step: all of it, fused.
+train: many steps over a data set, in one call.
 """
 
 
@@ -148,12 +157,21 @@ class FunctionSpec:
 class InferenceSpec:
     """What the functions of inference take and give: all that a caller needs before the first call.
 
-    Up to `few` samples `infer_one` is faster than `infer`; 0 where there is no `infer_one`.
+    Up to `few` samples go through `infer_one`, beyond them up to `several` through `infer_group`,
+    which computes `group` at a time and at least so many. 0 where there is no such function.
     """
 
     inputs: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
     few: int = 0
+    group: int = 0
+    several: int = 0
+
+    def function(self, samples: int) -> FunctionName:
+        """The function that is the fastest for so many samples."""
+        if samples <= self.few:
+            return "infer_one"
+        return "infer_group" if samples <= self.several else "infer"
 
 
 @record

@@ -22,6 +22,7 @@ from netc.compiler.manifest import function_spec
 from netc.compiler.ops.text import show
 from netc.compiler.passes import pipeline
 from netc.compiler.passes.one_sample import one_sample
+from netc.compiler.passes.several_samples import several_samples
 from netc.compiler.plan.build import build_plan
 from netc.compiler.plan.memory import place
 from netc.compiler.plan.storage import ELEMENT_BYTES
@@ -112,8 +113,10 @@ def stages_of(
         graph = function_graph(model, name)
     with timings.of("passes"):
         simplified = pipeline.run(graph, observers)
-        if name == "infer_one":
+        if name in ("infer_one", "infer_group"):
             simplified = one_sample(simplified)
+        if name == "infer_group":
+            simplified = several_samples(simplified, manifest.inference.group)
     return lowered(graph, simplified, name, manifest, target, timings)
 
 

@@ -103,12 +103,12 @@ def profile(
 ) -> Profile:
     """Runs one function of a program on random data for a while.
 
-    `infer` over few samples is `infer_one`. Raises UsageError for a function that the program has
-    not got.
+    `infer` over few samples is `infer_one` or `infer_group`. Raises UsageError for a function that
+    the program has not got.
     """
     manifest = program.manifest
-    if function == "infer" and samples <= manifest.inference.few:
-        function = "infer_one"
+    if function == "infer":
+        function = manifest.inference.function(samples)
     need(manifest, function)
     found = _Runs(program, function, samples, threads)
     machine = probes(program.target, manifest.precision, found.footprint)

@@ -22,6 +22,7 @@ from netc.records import record
 from netc.runtime.arrays import Array, address, element_type
 from netc.runtime.blocks import Arena, Values
 from netc.runtime.errors import UsageError, suggestion
+from netc.runtime.groups import whole_group
 from netc.runtime.threads import AWAKE_SECONDS, WORTH_WAKING, bounded, team, worth
 
 if TYPE_CHECKING:
@@ -228,6 +229,9 @@ class Executable:
         `data` are the addresses of inputs, targets and outputs in manifest order, 0 for those the
         function does not use. `states` replaces the address of the states.
         """
+        if name == "infer_group" and rows < self.manifest.inference.group:
+            with whole_group(self.manifest, self.dtype, rows, data) as group:
+                return self.run(name, self.manifest.inference.group, group, states)
         call = self._calls.get(name) or self._call(name)
         with self.lock:
             self._invoke(call, rows, data, states or self.states.address)
@@ -235,8 +239,12 @@ class Executable:
         return results
 
     def infer(self, rows: int, data: Sequence[int]) -> None:
-        """`run` for the functions that have no results: sample by sample when they are few."""
-        name: FunctionName = "infer_one" if rows <= self.manifest.inference.few else "infer"
+        """`run` for the function of inference that is the fastest: none has results."""
+        inference = self.manifest.inference
+        name = inference.function(rows)
+        if name == "infer_group" and rows < inference.group:
+            self.run(name, rows, data)
+            return
         call = self._calls.get(name) or self._call(name)
         with self.lock:
             self._invoke(call, rows, data, self.states.address)

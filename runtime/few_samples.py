@@ -1,7 +1,8 @@
 """The shortest way from a few samples to their outputs: everything lies ready before the call.
 
-Inputs are copied to where the native function reads them and outputs from where it writes them, so
-that no address is looked up and nothing is allocated but the result.
+Few samples go one by one, a few more in groups, which are computed whole whatever lies in their
+other rows. Inputs are copied to where the native function reads them and outputs from where it
+writes them, so that no address is looked up and nothing is allocated but the result.
 
 Invariant: one call at a time, like all calls of the program; what it returns is nobody else's.
 """
@@ -9,7 +10,7 @@ Invariant: one call at a time, like all calls of the program; what it returns is
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import isnan
+from math import isnan, prod
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -21,7 +22,7 @@ from netc.runtime.blocks import aligned_bytes
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from netc.compiler.program import PortSpec
+    from netc.compiler.program import FunctionName, Manifest, PortSpec
     from netc.runtime.arrays import Converter
     from netc.runtime.executable import Executable
 
@@ -47,8 +48,24 @@ class _Port:
     places: dict[tuple[int, ...], _Place]
 
 
+NEAR: Final = 1 << 16
+"""Bytes of inputs whose copy costs less than to look at a larger array in every way."""
+
+NEAR_SAMPLES: Final = 64
+"""So many shapes of arrays are known at most."""
+
+
+def most_near(manifest: Manifest) -> int:
+    """Up to how many samples in groups are worth a copy: at least those of one group."""
+    inference = manifest.inference
+    numbers = sum(prod(p.shape) for p in manifest.inputs if p.name in inference.inputs)
+    width = 4 if manifest.precision == "f32" else 8
+    worth = min(NEAR // (width * max(numbers, 1)), NEAR_SAMPLES)
+    return min(max(worth, inference.group), inference.several)
+
+
 class FewSamples:
-    """Calls `infer_one` on up to `most` samples."""
+    """Calls `infer_one` or `infer_group` on `least` to `most` samples."""
 
     __slots__ = (
         "_address",
@@ -56,19 +73,29 @@ class FewSamples:
         "_call",
         "_counted",
         "_executable",
+        "_group",
         "_lock",
         "_names",
         "_outputs",
         "_ports",
+        "_rows",
         "_run",
         "_scratch",
+        "least",
         "most",
     )
 
-    def __init__(self, executable: Executable, converters: Sequence[Converter]) -> None:
+    def __init__(
+        self, executable: Executable, converters: Sequence[Converter], name: FunctionName
+    ) -> None:
         manifest = executable.manifest
-        self.most = manifest.inference.few
-        call = executable.apart("infer_one")
+        inference = manifest.inference
+        self._group = inference.group if name == "infer_group" else 0
+        self.least, self.most = 1, inference.few
+        if self._group:
+            self.least, self.most = inference.few + 1, most_near(manifest)
+        self._rows = max(self.most, self._group)
+        call = executable.apart(name)
         self._executable, self._lock, self._call = executable, executable.lock, call
         self._run, self._block, self._address = call.run, call.block, call.address
         self._counted = call.spec.counted
@@ -79,7 +106,7 @@ class FewSamples:
         for slot, convert in enumerate(converters, Slot.DATA):
             memory = self._memory(slot, convert.port)
             places = {}
-            for n in range(1, self.most + 1):
+            for n in range(self.least, self.most + 1):
                 array = memory[:n]
                 places[array.shape] = _Place(array, array.reshape(-1), n)
             plain = convert.port.kind == "real" and not convert.port.missing
@@ -97,7 +124,7 @@ class FewSamples:
 
     def _memory(self, slot: int, port: PortSpec) -> Array:
         """An array for the samples of a port, known to the native function."""
-        memory = np.zeros((self.most, *port.shape), self._executable.dtype)
+        memory = np.zeros((self._rows, *port.shape), self._executable.dtype)
         self._block[slot] = address(memory)
         return memory
 
@@ -132,7 +159,7 @@ class FewSamples:
 
     def _called(self, rows: int) -> Array | dict[str, Array]:
         """The outputs of the samples that lie ready."""
-        self._block[_BATCH] = rows
+        self._block[_BATCH] = max(rows, self._group)
         if self._counted:
             self._executable.count(self._call)
         self._run(self._address)

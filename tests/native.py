@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from threading import Thread
 
 import numpy as np
@@ -22,9 +23,17 @@ from netc.compiler.manifest import block
 from netc.compiler.ops.source import Source
 from netc.compiler.passes.expand import expand
 from netc.compiler.passes.one_sample import of_one_sample
+from netc.compiler.passes.several_samples import several_samples
 from netc.compiler.plan.build import build_plan
 from netc.compiler.plan.memory import place
-from netc.compiler.program import BARRIER_LINE, FunctionName, Manifest, PortSpec, Slot
+from netc.compiler.program import (
+    BARRIER_LINE,
+    FunctionName,
+    InferenceSpec,
+    Manifest,
+    PortSpec,
+    Slot,
+)
 
 DTYPE = {"f32": np.float32, "f64": np.float64}
 BLOCKS: tuple[tuple[Space, str, Slot], ...] = (
@@ -33,6 +42,7 @@ BLOCKS: tuple[tuple[Space, str, Slot], ...] = (
     ("optimizer", "optimizer", Slot.OPTIMIZER),
     ("gradient", "gradients", Slot.GRADIENTS),
 )
+ALONE = ("infer_one", "infer_group")
 KNOWN = ("step", "epoch", "steps", "epochs", "batch_size")
 
 
@@ -78,19 +88,26 @@ def aligned(size: int) -> tuple[np.ndarray, int]:
 class Native:
     """A graph compiled for a target; call it with environments of any batch size.
 
-    A graph of one sample is called for each sample in turn.
+    A graph of one sample is called for each sample in turn, or in groups of so many `together`.
     """
 
-    def __init__(self, graph: Graph, target_name: str | None = None) -> None:
+    def __init__(self, graph: Graph, target_name: str | None = None, together: int = 0) -> None:
         precision = graph.roots[0].type.precision
         chosen = target(target_name) if target_name else host_target()
         self.manifest = manifest_of(graph, precision, chosen.lanes(precision))
+        self.together = together or 1
+        if together:
+            spec = InferenceSpec(group=together, several=together)
+            self.manifest = replace(self.manifest, inference=spec)
+            graph = several_samples(graph, together)
         self.plan = build_plan(expand(graph), self.manifest.lanes)
         self.memory = place(self.plan, np.dtype(DTYPE[precision]).itemsize)
         self.launches = lower(self.plan, chosen.registers, self.manifest.results)
         where = layout(self.memory, self.manifest)
         kernels = distinct(self.launches)
         self.name: FunctionName = "infer_one" if of_one_sample(graph) else "step"
+        if together:
+            self.name = "infer_group"
         self.llvm = emit_module(
             self.name, self.launches, self.plan.phases, kernels, where, self.manifest, chosen
         )
@@ -171,15 +188,16 @@ def _interpreted(native, env, parts):
     def array(buffer, sample):
         if buffer not in memory.offsets:
             found = arrays[buffer.region, buffer.name]
-            if native.name == "infer_one" and buffer.region in ("input", "output"):
-                found = found.reshape(env.batch, -1)[sample]
+            if native.name in ALONE and buffer.region in ("input", "output"):
+                rows = found.reshape(env.batch, -1)[sample : sample + native.together]
+                found = rows.reshape(-1)
             return found
         start, size = memory.offsets[buffer] // width, buffer.elements
         if buffer.region == "batch":
             start, size = memory.fixed // width + start * blocks, size * blocks
         return arena[start : start + size]
 
-    for sample in range(env.batch if native.name == "infer_one" else 1):
+    for sample in range(0, env.batch if native.name in ALONE else 1, native.together):
         for launch in native.launches:
             buffers = [array(b, sample) for b in launch.buffers]
             for share in _shares(launch, blocks, parts):

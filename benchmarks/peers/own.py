@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     import netc
     from benchmarks.nets import Array, Net
-    from netc.compiler.program import FunctionName
     from netc.model import Precision
 
 FIT_ELEMENTS: Final = 1 << 20
@@ -47,10 +46,12 @@ class Own:
         """The native function of inference on these samples, called many times and nothing else."""
         executable, manifest = self.model._executable, self.model.manifest
         batch = Batch({manifest.inputs[0].name: np.ascontiguousarray(x)}, len(x))
-        few = len(x) <= manifest.inference.few
-        name: FunctionName = "infer_one" if few else "infer"
+        name = manifest.inference.function(len(x))
+        if name == "infer_group" and len(x) < manifest.inference.group:  # computed whole
+            x = np.resize(x, (manifest.inference.group, *x.shape[1:]))
+            batch = Batch({manifest.inputs[0].name: x}, len(x))
         outputs = new_outputs(executable, executable.spec(name).outputs, len(x))
-        executable.infer(len(x), addresses(executable, batch, outputs))
+        executable.run(name, len(x), addresses(executable, batch, outputs))
         call = executable._call(name)
 
         def run(times: int) -> None:

@@ -22,7 +22,11 @@ if TYPE_CHECKING:
     from netc.compiler.plan.plan import Memory
     from netc.compiler.program import Manifest
 
-LOOPS: Final = {"train": "netc.train", "infer_one": "netc.samples"}
+LOOPS: Final = {
+    "train": "netc.train",
+    "infer_one": "netc.samples",
+    "infer_group": "netc.samples",
+}
 """Functions that repeat `netc.call`, and by what."""
 
 
@@ -67,8 +71,9 @@ def emit_module(
     texts.append(emit_body(order, names, where, manifest.precision, target, declarations))
     if name == "train":
         texts += train_loop(manifest, target, declarations)
-    if name == "infer_one":
-        texts.append(sample_loop(manifest))
+    if name in ("infer_one", "infer_group"):
+        together = manifest.inference.group if name == "infer_group" else 1
+        texts.append(sample_loop(manifest, together))
     entry = Builder(manifest.precision, declarations)
     inner = LOOPS.get(name, "netc.call")
     flushed(entry, target, lambda: entry.call(inner, "void", CALL))

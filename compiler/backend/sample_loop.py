@@ -1,6 +1,8 @@
-"""The native loop over the samples of a function that computes one sample at a time.
+"""The native loop over the samples of a function that computes one or some of them at a time.
 
 It repeats `netc.call` on a call block of its own, in which the caller's arrays start at the sample.
+Where the samples are no multiple of those computed at a time, the last ones start earlier: some are
+computed twice, to the same bits.
 """
 
 from __future__ import annotations
@@ -18,8 +20,8 @@ if TYPE_CHECKING:
 CALL: Final = Value("%call", "ptr")
 
 
-def sample_loop(manifest: Manifest) -> str:
-    """The function `netc.samples`."""
+def sample_loop(manifest: Manifest, together: int) -> str:
+    """The function `netc.samples`, for a call of at least the samples computed `together`."""
     b = Builder(manifest.precision)
     ports = (*manifest.inputs, *manifest.targets, *manifest.outputs)
     slots = Slot.DATA + len(ports)
@@ -27,20 +29,22 @@ def sample_loop(manifest: Manifest) -> str:
     for slot in range(slots):
         b.store(_slot(b, slot), b.offset(block, 8 * slot), 8)
     b.store(b.constant(1, "i64"), b.offset(block, 8 * Slot.BATCH), 8)
-    samples, before = _slot(b, Slot.BATCH), b.block
+    samples = _slot(b, Slot.BATCH)
+    last, before = b.sub(samples, b.constant(together, "i64")), b.block
     body, done = b.new_label("sample"), b.new_label("done")
     b.branch(body)
     b.label(body)
-    sample = b.phi("i64", [(b.constant(0, "i64"), before)])
+    following = b.phi("i64", [(b.constant(0, "i64"), before)])
+    sample = b.select(b.icmp("slt", following, last), following, last)
     for number, port in enumerate(ports):
         size = prod(port.shape) * ELEMENT_BYTES[manifest.precision]
         moved = b.mul(sample, b.constant(size, "i64"))
         address = b.add(_slot(b, Slot.DATA + number), moved)
         b.store(address, b.offset(block, 8 * (Slot.DATA + number)), 8)
     b.call("netc.call", "void", block)
-    following = b.add(sample, b.constant(1, "i64"))
-    b.add_incoming(sample, following, b.block)
-    b.branch_if(b.icmp("slt", following, samples), body, done)
+    after = b.add(following, b.constant(together, "i64"))
+    b.add_incoming(following, after, b.block)
+    b.branch_if(b.icmp("slt", after, samples), body, done)
     b.label(done)
     b.do("ret void")
     return define("netc.samples", [CALL], b, internal=True)

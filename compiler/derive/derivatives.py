@@ -13,7 +13,6 @@ from math import prod
 from typing import TYPE_CHECKING
 
 from netc.compiler.derive.reverse import filled, gradients, pullback
-from netc.compiler.derive.stacked import stacked
 from netc.compiler.ir.graph import Graph, Output, make, substitute, toposort
 from netc.compiler.ops.custom import placeholder, substituted
 from netc.compiler.ops.elementwise import StopGradient, eq, mul
@@ -21,6 +20,7 @@ from netc.compiler.ops.movement import concat, reshape, transpose
 from netc.compiler.ops.reduce import BatchReduce, batch_mean, broadcast, lift, reduce_sum
 from netc.compiler.ops.source import Iota
 from netc.compiler.passes.pipeline import BEFORE_DERIVATIVES, run
+from netc.compiler.passes.stacked import stacked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

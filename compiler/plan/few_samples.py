@@ -1,21 +1,24 @@
-"""Up to how many samples one at a time beats whole blocks of samples.
+"""By how many samples a call goes one after the other, in groups, or in blocks of all lanes.
 
-Both ways do the same multiplications, but a block does those of all its lanes, and one sample after
-the other reads the weights again for each. A layer of one sample is bound by the weights' way into
-the registers, a convolution by its multiplications.
+All ways do the same multiplications, but a block does those of all its lanes, and a group those of
+all its samples; one sample after the other reads the weights again for each. A layer of one sample
+is bound by the weights' way into the registers, a convolution by its multiplications.
 """
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING, Final
 
 from netc.compiler.ops.contract import Contract
 from netc.compiler.passes.one_sample import one_sample
+from netc.compiler.passes.stacked import stackable
 from netc.compiler.plan.storage import ELEMENT_BYTES
 from netc.compiler.plan.tiles import choose_tile
+from netc.records import record
 
 if TYPE_CHECKING:
-    from netc.compiler.ir.graph import Graph
+    from netc.compiler.ir.graph import Graph, Node
 
 MULTIPLICATIONS: Final = 75.0
 """Of f32 in a nanosecond: three quarters of what two units of 16 lanes do at 3 GHz."""
@@ -35,13 +38,80 @@ IN_TURN: Final = 0.75
 BLOCK_USE: Final = 0.75
 """The share of `MULTIPLICATIONS` that a single block of samples reaches."""
 
+GROUP_USE: Final = 0.9
+"""The share that products of a group reach: the rows of a tile are its samples."""
+
 ALONE_USE: Final = 0.45
 """The share that one sample reaches: rows are rarely whole vectors, and activations weigh more."""
 
+GROUP: Final = 8
+"""Samples of a group: 4 take as long where weights come from afar, 12 gain little a sample."""
 
-def few_samples(graph: Graph, lanes: int) -> int:
-    """The most samples for which computing one after the other is faster than one block of them."""
-    alone = block = 0.0
+WINDOWS_GROUP: Final = 4
+"""The same for nets with convolutions: each sample that is computed in vain costs more there."""
+
+MOST: Final = 1024
+"""Samples of a call that are asked about: what many of them need is far from the limits above."""
+
+SHARED: Final = 200_000.0
+"""Nanoseconds from which on more than two blocks are left to several threads, which share them."""
+
+
+@record
+class Ways:
+    """Up to `few` samples go one by one, beyond up to `several` in groups of `group`."""
+
+    few: int
+    group: int = 0
+    several: int = 0
+
+
+@record
+class Costs:
+    """Nanoseconds of one sample alone, of one group, of one block, and of a call of blocks."""
+
+    alone: float
+    group: float
+    block: float
+    call: float
+
+
+def few_samples(graph: Graph, lanes: int) -> Ways:
+    """The ways of a graph of inference in which no sample depends on another."""
+    contractions = [n.op for n in graph.nodes() if isinstance(n.op, Contract) and n.type.batched]
+    if not contractions:
+        return Ways(lanes // 2)
+    size = WINDOWS_GROUP if any(op.windows for op in contractions) else GROUP
+    cost = _costs(graph, lanes, size)
+    few = 0
+    while few < lanes and _alone(cost, few + 1) <= min(
+        _groups(cost, size, few + 1), _blocks(cost, lanes, few + 1)
+    ):
+        few += 1
+    if not stackable(graph):
+        return Ways(few)
+    several = few
+    while several < MOST and _groups(cost, size, several + 1) < min(
+        _blocks(cost, lanes, several + 1), inf if several < 2 * lanes else SHARED
+    ):
+        several += 1
+    return Ways(few, size, several)
+
+
+def _alone(cost: Costs, samples: int) -> float:
+    return cost.alone * samples
+
+
+def _groups(cost: Costs, size: int, samples: int) -> float:
+    return cost.group * -(-samples // size)
+
+
+def _blocks(cost: Costs, lanes: int, samples: int) -> float:
+    return cost.call + cost.block * -(-samples // lanes)
+
+
+def _costs(graph: Graph, lanes: int, size: int) -> Costs:
+    alone = group = block = call = 0.0
     speed = MULTIPLICATIONS * lanes / 16
     nodes = [n for n in graph.nodes() if isinstance(n.op, Contract) and n.type.batched]
     weights = [sum(a.type.size for a in n.args if not a.type.batched) for n in nodes]
@@ -55,10 +125,17 @@ def few_samples(graph: Graph, lanes: int) -> int:
         assert isinstance(node.op, Contract)
         reading = elements * width / (FAR if far else NEAR)
         multiplying = node.op.multiplications(*(a.type for a in node.args)) / speed
-        alone += max(reading, multiplying / ALONE_USE)
-        if node.op in slow:
-            alone += multiplying * speed / IN_TURN
-        block += lanes * multiplying / BLOCK_USE + (reading if far else 0.0)
-    if not alone:
-        return lanes // 2
-    return min(int(block / alone), lanes)
+        idle = _whole_vectors(node, lanes)
+        use = ALONE_USE if node.op.windows else GROUP_USE
+        waiting = multiplying * speed / IN_TURN if node.op in slow else 0.0
+        alone += max(reading, idle * multiplying / ALONE_USE) + waiting
+        group += max(reading, idle * size * multiplying / use) + size * waiting
+        block += lanes * multiplying / BLOCK_USE
+        call += reading if far else 0.0
+    return Costs(alone, group, block, call)
+
+
+def _whole_vectors(node: Node, lanes: int) -> float:
+    """Lanes along the last axis of a result over those that are in use."""
+    last = node.type.shape[-1] if node.type.rank else lanes
+    return -(-last // lanes) * lanes / last

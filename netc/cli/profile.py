@@ -45,9 +45,13 @@ def profile(options: Namespace) -> int:
     return 0
 
 
+WAYS: Final = {"infer_one": "one after the other", "infer_group": "in groups"}
+"""How functions go through their samples that do not go by blocks of all lanes."""
+
+
 def table(found: Profile, kernels: list[KernelTime]) -> Table:
     """The kernels in the given order, what is in none of them, and the total."""
-    blocks = "one after the other" if found.function == "infer_one" else f"{found.lanes} at a time"
+    blocks = WAYS.get(found.function, f"{found.lanes} at a time")
     title = (
         f"{found.net}: {found.function} of {found.samples:,} samples, {blocks}, "
         f"{_micro(found.seconds)} µs; threads: {found.threads}; {found.runs:,} runs\n"

@@ -26,7 +26,8 @@ from netc.compiler.program import (
 )
 
 N, K = 4, 2
-ALL = ("infer", "infer_one", "evaluate", "forward", "backward", "update", "step", "train")
+INFERENCE = ("infer", "infer_one", "infer_group")
+ALL = (*INFERENCE, "evaluate", "forward", "backward", "update", "step", "train")
 
 
 def view(address, shape, dtype):
@@ -92,10 +93,11 @@ class FakeProgram:
         return {}
 
     def native(self, name):
-        inputs = ("x",) if name in ("infer", "infer_one", "forward", "update") else ("x", "t")
+        inputs = ("x",) if name in (*INFERENCE, "forward", "update") else ("x", "t")
         outputs = {
             "infer": ("y",),
             "infer_one": ("y",),
+            "infer_group": ("y",),
             "forward": ("y",),
             "evaluate": ("gap",),
         }.get(name, ())
@@ -115,6 +117,10 @@ class FakeProgram:
         c.output(0)[...] = c.y(training=False)
 
     def _infer_one(self, c):
+        self._infer(c)
+
+    def _infer_group(self, c):
+        assert c.slot(Slot.BATCH) >= self.manifest.inference.group
         self._infer(c)
 
     def _evaluate(self, c):

@@ -143,6 +143,6 @@ def test_a_net_without_loss_has_no_gradients():
     model = hand_model()
     silent = replace(model.training, loss=None, penalty=None, metrics=())
     model = replace(model, training=silent, inference=silent)
-    assert functions(model) == ("infer", "infer_one", "forward")
+    assert functions(model) == ("infer", "infer_one", "infer_group", "forward")
     with pytest.raises(ValueError, match="hand has no function step"):
         function_graph(model, "step")

@@ -65,6 +65,24 @@ def test_few_samples_go_one_by_one(model, program, samples):
     assert program.calls[-1] == "infer"
 
 
+def test_a_few_more_go_in_groups(program, samples):
+    """A group is computed whole, but nothing beyond the rows given is read or written."""
+    inference = InferenceSpec(("x",), ("y",), few=2, group=5, several=9)
+    program.manifest = replace(program.manifest, inference=inference)
+    model, x = model_of(program), samples[0]
+    for n in (3, 5, 4, 9, 1, 6, 3):
+        for given in (x[:n], x[:n], x[:n].astype(np.float64)):
+            found = model(given)
+            assert found.shape == (n, 2)
+            np.testing.assert_allclose(found, expected(model, x[:n]), rtol=1e-6)
+        assert program.calls[-1] == ("infer_one" if n <= 2 else "infer_group")
+        np.testing.assert_array_equal(model(x=x[:n]), found)
+    model(x[:10])
+    assert program.calls[-1] == "infer"
+    with pytest.raises(DataError, match="NaN in sample 1"):
+        model(np.where(np.arange(4)[:, None] == 1, np.nan, x[:4]).astype(np.float32))
+
+
 def test_predict_works_in_batches(model, program):
     x = np.ones((2500, 4), np.float32)
     assert model.predict(x).shape == (2500, 2)

@@ -1,4 +1,4 @@
-"""Functions of one sample equal the interpreter on the batched graph: all targets and shapes."""
+"""Functions of one sample, or of some, equal the interpreter on the batched graph."""
 
 from __future__ import annotations
 
@@ -25,6 +25,8 @@ from tests.unit.native.test_ops import SAMPLES, environment, graphs
 
 TOLERANCE = {"f32": 3e-6, "f64": 1e-13}
 BATCHES = (1, 3)
+GROUPS = {2: (2, 3), 5: (5, 12), 8: (8, 17)}
+"""Samples of a group, and of the calls: first a multiple, then the last group overlaps."""
 
 
 @pytest.mark.parametrize("name", TARGETS)
@@ -41,6 +43,22 @@ def test_every_op(sample, name):
         assert_native_equals(interpret(graph, env), native.interpreted(env), TOLERANCE[precision])
 
 
+@pytest.mark.parametrize("name", TARGETS[:1])
+@pytest.mark.parametrize("sample", SAMPLES, ids=lambda s: f"{s.op}{s.shapes}")
+def test_every_op_of_a_group(sample, name):
+    precision = "f64" if len(sample.shapes[0]) % 2 else "f32"
+    for graph, args in graphs(sample, precision):
+        if not has_one_sample(graph):
+            continue
+        native = Native(one_sample(graph), name, together=3)
+        for batch in (3, 7):
+            env = environment(sample, args, batch)
+            assert_native_equals(interpret(graph, env), native(env), TOLERANCE[precision])
+            if batch == 3:
+                found = native.interpreted(env)
+                assert_native_equals(interpret(graph, env), found, TOLERANCE[precision])
+
+
 def random_values(graph: Graph, precision: str, batch: int) -> Environment:
     rng = np.random.default_rng(batch)
     values = {}
@@ -50,6 +68,16 @@ def random_values(graph: Graph, precision: str, batch: int) -> Environment:
             shape = ((batch,) if node.type.batched else ()) + node.type.shape
             values[op.space, op.name] = rng.normal(size=shape).astype(DTYPE[precision])
     return Environment(values, batch)
+
+
+def check_group(graph: Graph, name: str, precision: str, together: int) -> None:
+    native = Native(one_sample(graph), name, together)
+    for batch in GROUPS[together]:
+        env = random_values(graph, precision, batch)
+        expected = interpret(graph, env)
+        assert_native_equals(expected, native(env), 2 * TOLERANCE[precision])
+        if batch == together:
+            assert_native_equals(expected, native.interpreted(env), 2 * TOLERANCE[precision])
 
 
 def check(graph: Graph, name: str, precision: str) -> None:
@@ -89,6 +117,7 @@ def test_products(spec, name, precision):
         if turn == 2:
             outputs.append(Output("output", "z", product))
         check(Graph("infer", tuple(outputs)), name, precision)
+        check_group(Graph("infer", tuple(outputs)), name, precision, draw.choice(tuple(GROUPS)))
 
 
 def windows(draw: random.Random, rank: int) -> list[Window]:
@@ -137,6 +166,7 @@ def test_convolutions(seed, name):
     z = make(Tanh(), add(mul(y, 0.1), broadcast(b, y.type.shape, tuple(range(len(bias))))))
     outputs = [Output("output", "z", z)] + [Output("output", "y", y)] * (seed % 3 == 0)
     check(Graph("infer", tuple(outputs)), name, precision)
+    check_group(Graph("infer", tuple(outputs)), name, precision, (2, 5)[seed % 2])
 
 
 @pytest.mark.parametrize("name", TARGETS)
@@ -151,6 +181,7 @@ def test_pools(seed, name):
     if kind == "max":
         y = make(Tanh(), y)
     check(Graph("infer", (Output("output", "y", y),)), name, precision)
+    check_group(Graph("infer", (Output("output", "y", y),)), name, precision, 5)
 
 
 def outputs_alone(graph: Graph) -> Graph:

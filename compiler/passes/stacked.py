@@ -1,8 +1,8 @@
 """A graph of one vector evaluated for many at once: a new leading axis through every op.
 
-A Jacobian is the derivative for each direction of a cotangent; here the directions are one more
-axis, so the graph of all has as many nodes as the graph of one. Invariant: slice i of a stacked
-node is the node for the i-th vector.
+A Jacobian is the derivative for each direction of a cotangent, a call with few samples the net for
+each; here they are one more axis, so the graph of all has as many nodes as the graph of one.
+Invariant: slice i of a stacked node is the node for the i-th vector.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ from netc.compiler.ops.source import Source
 from netc.compiler.ops.unfold import Fold, Unfold
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from netc.compiler.ir.graph import Node
+    from netc.compiler.ir.graph import Graph, Node
     from netc.compiler.ir.op import Op
 
 
@@ -47,13 +47,26 @@ def stacked(roots: Sequence[Node], variable: Node, vectors: Node) -> list[Node]:
 
     Raises Unstackable for an op that depends on the variable and has no rule here.
     """
-    order = toposort(roots)
     count = vectors.type.shape[0]
-    new = _cotangents(order, variable, count) | {variable: vectors}
-    for node in order:
+    given = _cotangents(toposort(roots), variable, count) | {variable: vectors}
+    return stacked_from(roots, given, count)
+
+
+def stacked_from(roots: Sequence[Node], given: Mapping[Node, Node], count: int) -> list[Node]:
+    """`roots` […] as [count, …], where what is `given` has that axis already.
+
+    Raises Unstackable for an op of these that has no rule here.
+    """
+    new = dict(given)
+    for node in toposort(roots):
         if node not in new and any(arg in new for arg in node.args):
             new[node] = _stacked(node, new, count)
     return [new[root] if root in new else _repeated(root, count) for root in roots]
+
+
+def stackable(graph: Graph) -> bool:
+    """Whether every contraction has a letter left for one more axis."""
+    return all(_free_letters(n.op) for n in graph.nodes() if isinstance(n.op, Contract))
 
 
 def _cotangents(order: Sequence[Node], variable: Node, count: int) -> dict[Node, Node]:
@@ -132,12 +145,16 @@ def _up(axes: tuple[int, ...]) -> tuple[int, ...]:
 def _with_letter(op: Contract, own: Sequence[bool]) -> Contract:
     """The contraction with a letter for the new axis in its stacked operands and the result."""
     first, second, out = op.letters
-    used = {*op.spec, *(letter for letters, _ in op.windows for letter in letters)}
-    free = [letter for letter in ascii_lowercase if letter not in used]
+    free = _free_letters(op)
     if not free:
         raise Unstackable(f"no letter is left for a new axis of {op}")
     a, b = (free[0] * stack + part for stack, part in zip(own, (first, second), strict=True))
     return replace(op, spec=f"{a},{b}->{free[0]}{out}")
+
+
+def _free_letters(op: Contract) -> list[str]:
+    used = {*op.spec, *(letter for letters, _ in op.windows for letter in letters)}
+    return [letter for letter in ascii_lowercase if letter not in used]
 
 
 def _one_by_one(node: Node, new: dict[Node, Node], count: int) -> Node:

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from netc.compiler.derive.reverse import gradients
-from netc.compiler.derive.stacked import Unstackable, stacked
 from netc.compiler.ir.graph import Node, make
 from netc.compiler.ir.interpret import evaluate
 from netc.compiler.ir.op import Environment, Sample
@@ -18,6 +17,7 @@ from netc.compiler.ops.custom import Custom, placeholder
 from netc.compiler.ops.elementwise import Sign, mul
 from netc.compiler.ops.orthonormal import Orthonormalise
 from netc.compiler.ops.source import SourceForm, source
+from netc.compiler.passes.stacked import Unstackable, stacked
 from tests.unit.ops.test_ops import draw, mixes
 
 SAMPLES = [sample for op in OPS for sample in op.samples()]
