@@ -23,6 +23,13 @@ def note(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
+def note_timings(timings: Mapping[str, float]) -> None:
+    """The processor time of each stage of compiling, on standard error."""
+    rows = {**timings, "together": sum(timings.values())}
+    width = max(map(len, rows))
+    note("\n".join(f"{stage:<{width}}  {1e3 * time:8.1f} ms" for stage, time in rows.items()))
+
+
 def print_json(data: Mapping[str, object]) -> None:
     """One JSON object on one line; numbers that JSON lacks become null."""
     print(json.dumps(plain(dict(data)), allow_nan=False), flush=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from netc import stages
-from netc.cli.console import note, print_json
+from netc.cli.console import note, note_timings, print_json
 from netc.compiling import library_of, program_of, read_source
 from netc.runtime.errors import UsageError
 from netc.summary import summary_data, summary_table, summary_text
@@ -21,11 +21,14 @@ if TYPE_CHECKING:
 
 def check(options: Namespace) -> int:
     """Checks a file; prints the table of its layers."""
-    model = _program(options).model
+    program = _program(options)
+    model = program.model
     if sys.stdout.isatty():
         Console().print(summary_table(model))
     else:
         print(summary_text(model), end="")
+    if options.timings:
+        note_timings(program.timings)
     if options.json:
         print_json(summary_data(model))
     return 0

@@ -65,6 +65,7 @@ def _parser() -> ArgumentParser:
     _fmt(add("fmt", "texts", "print a file in canonical form"))
     _doc(add("doc", "texts", "print a definition of the prelude with its documentation"))
     _explain(add("explain", "texts", "explain an error code"))
+    _cache(add("cache", "cache", "say where compiled programs are kept, and remove them"))
     return parser
 
 
@@ -107,6 +108,7 @@ def _runner(module: str, name: str) -> Callable[[Namespace], int]:
 
 def _check(p: ArgumentParser) -> None:
     _text(p)
+    _timings(p)
     _json(p)
 
 
@@ -132,6 +134,7 @@ def _train(p: ArgumentParser) -> None:
     p.add_argument("--resume", metavar="RUN", help="run folder to go on from")
     p.add_argument("--seed", type=_at_least(0), metavar="N", help="seed of all random numbers")
     p.add_argument("--quiet", action="store_true", help="no progress on standard error")
+    _timings(p)
     _threads(p)
     _json(p)
 
@@ -267,6 +270,11 @@ def _explain(p: ArgumentParser) -> None:
     )
 
 
+def _cache(p: ArgumentParser) -> None:
+    p.add_argument("--clear", action="store_true", help="remove every file of the cache")
+    _json(p)
+
+
 def _text(p: ArgumentParser) -> None:
     p.add_argument("file", metavar="FILE", help="the .net file")
     p.add_argument(
@@ -290,6 +298,12 @@ def _threads(p: ArgumentParser) -> None:
         type=_at_least(1),
         metavar="N",
         help="threads to use at most (default: one a core)",
+    )
+
+
+def _timings(p: ArgumentParser) -> None:
+    p.add_argument(
+        "--timings", action="store_true", help="the stages of compiling on standard error"
     )
 
 

@@ -7,7 +7,7 @@ from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from netc.cli.console import note, print_json, scores_text
+from netc.cli.console import note, note_timings, print_json, scores_text
 from netc.cli.trained import data_for, model_for, read_run, table_use
 from netc.records import record
 from netc.runtime import checkpoint
@@ -56,6 +56,8 @@ def train(options: Namespace) -> int:
     test = {} if material.test is None else model.evaluate(dict(material.test))
     scores = {n: v for n, v in test.items() if isinstance(v, float)}
     model.save_run(out, material.table)
+    if options.timings:
+        note_timings(model.timings)
     _report(options, history, scores, out)
     return 130 if history.interrupted else 0
 

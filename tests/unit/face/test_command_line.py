@@ -11,6 +11,7 @@ import pytest
 
 from netc import compiling
 from netc.__main__ import main
+from netc.compiler.cache.store import Store
 from netc.compiler.program import PortSpec
 from netc.runtime.checkpoint import read
 
@@ -227,3 +228,38 @@ def test_tables_keep_their_labels_through_the_run(place, capsys, fake_program, m
     status, _, err = run(capsys, "eval", "a.net", "--weights", "r", "--data", "u.csv")
     assert status == 1
     assert "`perhaps` is unknown" in err
+
+
+def test_cache_says_what_is_kept_and_removes_it(tmp_path, monkeypatch, capsys):
+    where = tmp_path / "kept"
+    monkeypatch.setenv("NETC_CACHE", str(where))
+    store = Store(str(where))
+    store.write(f"{'a' * 64}.step", b"x" * 3_000_000)
+    (where / "other").write_text("not ours")
+    status, out, _ = run(capsys, "cache", "--json")
+    assert status == 0
+    assert str(where) in out
+    assert "1 file, 2.9 MiB of at most 256 MiB" in out
+    assert json.loads(out.splitlines()[-1])["files"] == 1
+    status, out, _ = run(capsys, "cache", "--clear")
+    assert status == 0
+    assert "removed     1 file, 2.9 MiB" in out
+    assert "0 files, 0.0 MiB" in out
+    assert [p.name for p in where.iterdir()] == ["other"]
+
+
+def test_cache_may_be_nowhere(monkeypatch, capsys):
+    monkeypatch.setenv("NETC_CACHE", "off")
+    status, out, _ = run(capsys, "cache", "--clear", "--json")
+    assert status == 0
+    assert "none" in out
+    assert json.loads(out.splitlines()[-1])["folder"] is None
+
+
+def test_timings_are_on_standard_error(tmp_path, capsys):
+    (tmp_path / "a.net").write_text("net A { input x: [2]; output y = x |> dense(1) }")
+    status, out, err = run(capsys, "check", str(tmp_path / "a.net"), "--timings")
+    assert status == 0
+    stages = [line.split()[0] for line in err.splitlines()]
+    assert {"parse", "elaborate", "together"} <= set(stages)
+    assert "elaborate" not in out
