@@ -165,11 +165,17 @@ def show_stage(
         case "fused":
             numbers = {n: f"%{i}" for i, n in enumerate(stages.plan.graph.nodes())}
             return show_plan(stages.plan, stages.memory, numbers) + "\n"
+    return _chosen(native_texts(stages, stage, target), kernel)
+
+
+def native_texts(stages: Stages, stage: str, target: Target) -> list[tuple[str, str]]:
+    """`loops`, `llvm` or `asm`, cut before each function; what belongs to none has no name."""
+    match stage:
         case "loops":
-            return _chosen(_loops(stages), kernel)
+            return _loops(stages)
         case "llvm":
-            return _chosen(_functions(stages.llvm), kernel)
-    return _chosen(_labels(jit.assembly(stages.llvm, target)), kernel)
+            return _functions(stages.llvm)
+    return _labels(jit.assembly(stages.llvm, target))
 
 
 def _chosen(parts: list[tuple[str, str]], kernel: str | None) -> str:

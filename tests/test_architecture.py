@@ -56,6 +56,7 @@ ORDER: Final = (
     "netc.compiling",
     "netc.graphs",  # running a graph by itself
     "netc.profile",
+    "netc.explore",
     "netc",
     "netc.checking",  # whether what was compiled is right
     "netc.procedures",

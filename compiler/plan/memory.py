@@ -36,7 +36,7 @@ def touched(plan: Plan, unit: Unit) -> set[Buffer]:
 def lifetimes(plan: Plan) -> dict[Buffer, tuple[int, int]]:
     """First and last moment at which each arena buffer is touched."""
     spans: dict[Buffer, tuple[int, int]] = {}
-    for i, units in enumerate(_moments(plan)):
+    for i, units in enumerate(moments(plan)):
         for unit in units:
             for buffer in touched(plan, unit):
                 if buffer.region in ("batch", "fixed"):
@@ -44,7 +44,7 @@ def lifetimes(plan: Plan) -> dict[Buffer, tuple[int, int]]:
     return spans
 
 
-def _moments(plan: Plan) -> list[tuple[Unit, ...]]:
+def moments(plan: Plan) -> list[tuple[Unit, ...]]:
     """Kernels that may run at the same time: between two barriers, unless one thread does all."""
     between: list[list[Phase]] = []
     for phase in plan.phases:

@@ -51,6 +51,7 @@ def _parser() -> ArgumentParser:
     _ir(add("ir", "inspect", "print one stage of the compiler, or what a pass did"))
     _run(add("run", "graphs", "compile the text of a graph and run it", _RUN_EPILOG))
     _profile(add("profile", "profile", "time every kernel of a function", _PROFILE_EPILOG))
+    _explore(add("explore", "explore", "write a page that shows every stage, linked by line"))
     _probe(
         add("probe", "probe", "statistics of the values and gradients inside a net", _PROBE_EPILOG)
     )
@@ -211,6 +212,29 @@ def _profile(p: ArgumentParser) -> None:
     p.add_argument("--order", choices=("time", "plan"), default="time", help="default: time")
     _threads(p)
     _json(p)
+
+
+def _explore(p: ArgumentParser) -> None:
+    _text(p)
+    p.add_argument("-o", "--output", required=True, metavar="PAGE", help="the .html file to write")
+    p.add_argument(
+        "--function",
+        action="append",
+        default=[],
+        choices=PROFILED,
+        help="may be repeated (default: infer and step)",
+    )
+    p.add_argument(
+        "--batch", type=_at_least(1), metavar="N", help="samples (default: those of a minibatch)"
+    )
+    p.add_argument("--profile", action="store_true", help="run the functions to time their kernels")
+    p.add_argument(
+        "--seconds",
+        type=float,
+        default=1.0,
+        metavar="S",
+        help="how long to run each (default: %(default)s)",
+    )
 
 
 def _probe(p: ArgumentParser) -> None:
