@@ -30,7 +30,11 @@ class Kernels {
     const left = numbers.length - this.numbers.length;
     const whole = times ? `${timeText(times.seconds)} a run, median of ${times.runs}` : "estimated work; --profile measures";
     this.note.textContent = left ? `${whole}; ${left} not listed` : whole;
+    this.pane.classList.toggle("unmeasured", !times);
     this.most = numbers.reduce((most, number) => Math.max(most, costOf(number)), 0);
+    this.pane.querySelector(".head").replaceChildren(
+      ...["", "kernel", "what", "line", times ? "GFLOP/s" : "", times ? "time" : "estimate"]
+        .map((word) => element("span", {}, word)));
     this.list.replaceChildren(...this.numbers.map((number, at) => this.row(number, at)));
     this.active = 0;
     this.select(state.selection, false);
@@ -41,17 +45,16 @@ class Kernels {
     const time = state.data.times && state.data.times.kernels[number];
     const cost = time ? timeText(time.seconds) : kernel.work ? `~${timeText(kernel.work * 1e-9)}` : "–";
     const speed = time && kernel.operations && time.seconds
-      ? `${(kernel.operations / time.seconds / 1e9).toPrecision(3)} GFLOP/s` : "";
+      ? (kernel.operations / time.seconds / 1e9).toPrecision(3) : "";
     const lines = linesText(state.data.lines[kernel.lines]);
     const facts = [kernel.what, kernel.tile && `tiled by ${kernel.tile}`,
-      kernel.operations ? `${countText(kernel.operations)} operations` : "", bytesText(kernel.bytes), speed];
+      kernel.operations ? `${countText(kernel.operations)} operations` : "", bytesText(kernel.bytes), speed && `${speed} GFLOP/s`];
     const row = element("div", { class: "kernel", role: "option", id: `kernel-${at}`, "data-at": at, "aria-selected": "false", title: facts.filter(Boolean).join(", ") },
       element("span", { class: "number" }, String(number)),
       element("span", { class: "symbol" }, kernel.symbol),
       element("span", { class: "what" }, kernel.what),
       element("span", { class: "where" }, lines),
       element("span", { class: "speed" }, speed),
-      element("span", { class: "share", "aria-hidden": "true" }),
       element("span", { class: "cost" }, cost));
     row.style.setProperty("--share", `${this.most ? (costOf(number) / this.most) * 100 : 0}%`);
     paint(row, kernel.line);

@@ -19,17 +19,16 @@ class Memory {
   }
 
   show() {
-    const { memory } = state.data;
-    const { lanes } = state.data;
+    const { memory, lanes } = state.data;
     const whole = memory.fixed + memory.per_block * memory.blocks;
     const alone = memory.buffers.reduce((sum, one) =>
-      sum + one.size * (one.space === "batch" ? memory.blocks : 1), 0);
+      sum + one.size * Math.max(1, one.values.length) * (one.space === "batch" ? memory.blocks : 1), 0);
     this.shown = memory.buffers.map((_, n) => n).sort((a, b) => memory.buffers[b].size - memory.buffers[a].size);
     const left = Math.max(0, this.shown.length - MOST_BUFFERS);
     this.shown = this.shown.slice(0, MOST_BUFFERS).sort((a, b) => a - b);
     this.note.textContent = memory.buffers.length
       ? `${bytesText(whole)} for ${state.program.samples} samples (${bytesText(memory.per_block)} for each ${lanes}); `
-        + `${bytesText(alone)} if nothing were shared${left ? `; the ${left} smallest buffers not drawn` : ""}`
+        + `${bytesText(alone)} if no memory were used twice${left ? `; the ${left} smallest buffers not drawn` : ""}`
       : "no buffers";
     this.active = 0;
     this.draw();
@@ -38,9 +37,9 @@ class Memory {
   draw() {
     const { memory, kernels, phases } = state.data;
     const [width, height] = [this.canvas.clientWidth, this.canvas.clientHeight];
-    this.step = (width - MARGIN.left - MARGIN.right) / Math.max(1, kernels.length);
+    this.step = Math.max(1, width - MARGIN.left - MARGIN.right) / Math.max(1, kernels.length);
     const both = memory.fixed > 0 && memory.per_block > 0;
-    const room = height - MARGIN.top - MARGIN.bottom;
+    const room = Math.max(20, height - MARGIN.top - MARGIN.bottom);
     const gap = both ? 16 : 0;
     const upper = both ? (room - gap) * 0.72 : room;
     this.svg = shape("svg", { width, height });
@@ -99,7 +98,8 @@ class Memory {
       });
       group.append(rect("kept", one.first, one.last), rect("used", one.from, one.to));
       const wide = (one.to - one.from + 1) * this.step;
-      const text = `${one.name} ${one.type.replace(/^f\d+/, "")}`;
+      const more = one.values.length > 1 ? `, ${one.values.length} values` : "";
+      const text = `${one.name} ${(one.values[0] || "").replace(/^f\d+/, "")}${more}`;
       const shown = wide > text.length * 6 + 8 ? text : wide > one.name.length * 6 + 6 ? one.name : "";
       if (shown && low - high > 12) {
         group.append(shape("text", { x: this.x(one.from) + 4, y: (low + high) / 2 + 4 }, shown));
@@ -114,7 +114,9 @@ class Memory {
     const one = state.data.memory.buffers[number];
     const per = one.space === "batch" ? ` for each ${state.data.lanes} samples` : "";
     const lines = linesText(state.data.lines[one.lines]);
-    return `${one.name} : ${one.type}, ${bytesText(one.size)}${per}, kernels ${one.from} to ${one.to}${lines ? `, line ${lines}` : ""}`;
+    const values = [...new Set(one.values)].join(", then ");
+    const held = one.values.length > 1 ? ` (${one.values.length} values, one after the other)` : "";
+    return `${one.name} : ${values}${held}, ${bytesText(one.size)}${per}, kernels ${one.from} to ${one.to}${lines ? `, line ${lines}` : ""}`;
   }
 
   select(selection) {

@@ -208,12 +208,14 @@ def memory_data(found: Schedule, pool: Pool) -> tuple[dict[str, object], dict[Bu
     for number, unit in enumerate(plan.units):
         for buffer in touched(plan, unit):
             used[buffer].append(number)
-    values = {s.buffer: s.node for unit in plan.units for s in unit.stores}
+    values: dict[Buffer, list[Node]] = defaultdict(list)  # a value may take another's memory
+    for store in (s for unit in plan.units for s in unit.stores):
+        values[store.buffer].append(store.node)
     width = ELEMENT_BYTES[found.program.manifest.precision]
     rows: list[object] = []
     numbers: dict[Buffer, int] = {}
     for buffer, (first, last) in lifetimes(plan).items():
-        node = values.get(buffer)
+        held = values[buffer]
         numbers[buffer] = len(rows)
         rows.append(
             {
@@ -225,8 +227,8 @@ def memory_data(found: Schedule, pool: Pool) -> tuple[dict[str, object], dict[Bu
                 "last": max(spans[last]),
                 "from": used[buffer][0],
                 "to": used[buffer][-1],
-                "type": "" if node is None else str(node.type),
-                "lines": pool.place(found.lines.get(node, ()) if node is not None else ()),
+                "values": [str(node.type) for node in held],
+                "lines": pool.place(line for node in held for line in found.lines[node]),
             }
         )
     whole = {"fixed": memory.fixed, "per_block": memory.per_block, "blocks": found.blocks}

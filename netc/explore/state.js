@@ -105,12 +105,11 @@ const state = {
   },
 };
 
-// Hues far apart for neighbouring lines, the same for a line in every pane.
+// Hues far apart for neighbouring lines, the same for a line in every pane and function.
 const hues = new Map();
 const findHues = () => {
   hues.clear();
-  const used = [...new Set(state.data.lines.flat())].sort((a, b) => a - b);
-  used.forEach((line, place) => hues.set(line, Math.round((205 + place * 137.5) % 360)));
+  for (const line of new Set(state.data.lines.flat())) hues.set(line, Math.round((line * 137.5) % 360));
 };
 const paint = (target, line) => {
   if (hues.has(line)) {

@@ -51,7 +51,7 @@ const run = async () => {
   found.functions = texts("#function option");
   found.comment = sourceLine(1).textContent;
   found.injected = all("b").length + Number("broken" in window);
-  found.kernels = all("#kernels .kernel").length;
+  found.kernels = all("#kernels .scroll .kernel").length;
   found.boxes = all("#graph .box").length;
   found.operations = all("#graph .op").length;
   found.buffers = all("#memory .buffer").length;
@@ -78,7 +78,8 @@ const run = async () => {
   chooser.value = "step";
   chooser.dispatchEvent(new Event("change"));
   await later(500);
-  found.step = { kernels: all("#kernels .kernel").length, boxes: all("#graph .box").length };
+  const drawn = ["#kernels .scroll .kernel", "#graph .box"].map((query) => all(query).length);
+  found.step = { kernels: drawn[0], boxes: drawn[1] };
   const theme = document.getElementById("theme");
   const colour = () => getComputedStyle(document.body).backgroundColor;
   theme.value = "light"; theme.dispatchEvent(new Event("change"));
