@@ -51,7 +51,7 @@ def function_data(
     pools = Pool(), Pool()
     memory, numbers = memory_data(found, pools[0])
     kernels = kernel_data(found, pools[0], numbers)
-    texts = Texts(program, function, lines, found.kernels, pools).all()
+    texts = Texts(program, function, found.known, found.kernels, pools).all()
     times = None if seconds is None else _times(found, seconds)
     return {
         "name": function,

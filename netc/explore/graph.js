@@ -94,24 +94,25 @@ class Graph {
       const last = kernels[kernels.length - 1];
       const title = `${numbers[0]} to ${numbers[numbers.length - 1]}`;
       const what = `${first.symbol} … ${last.symbol}`;
-      return { numbers, title, what, w: Math.max(150, what.length * LETTER + 26), h: 40 };
+      return { numbers, title, name: nameOf(last), what, gives: "", w: 210, h: 56 };
     }
     const [number] = numbers;
     const gives = first.writes.length ? first.writes[first.writes.length - 1].split(" : ")[1] : "";
     const more = first.writes.length > 1 ? ` +${first.writes.length - 1}` : "";
     const box = {
-      numbers, title: first.symbol, what: first.what,
+      numbers, title: first.symbol, name: nameOf(first), what: first.what,
       gives: gives ? `${gives}${more}` : "",
     };
     const lines = linesText(state.data.lines[first.lines]);
-    const words = Math.max(box.title.length * 1.15 + Math.min(10, lines.length) + 7, box.what.length, box.gives.length + 2);
-    box.w = Math.min(270, Math.max(120, words * LETTER + 26));
-    box.h = box.gives ? 54 : 40;
+    const words = Math.max(box.title.length * 1.15 + Math.min(10, lines.length) + 7,
+      box.name.length, box.what.length, box.gives.length + 2);
+    box.w = Math.min(250, Math.max(130, words * LETTER + 26));
+    box.h = 24 + 14 * [box.name, box.what, box.gives].filter(Boolean).length + 4;
     if (this.opened.has(number) && first.nodes.length) {
       const nodes = first.nodes.map((node) => ({ w: Math.max(40, node.word.length * LETTER + 14), h: 20 }));
       const edges = first.nodes.flatMap((node, to) => node.from.map((from) => [from, to]));
       box.inner = layered(nodes, edges, 10, 14);
-      box.top = 42;
+      box.top = 30 + 14 * (box.name ? 2 : 1);
       box.w = Math.max(box.w, box.inner.width + 28);
       box.h = box.top + box.inner.height + (box.gives ? 30 : 14) + (first.left_out ? 14 : 0);
     }
@@ -127,7 +128,7 @@ class Graph {
     const group = shape("g", {
       class: box.numbers.length > 1 ? "box run" : "box", role: "option", id: `box-${at}`, "data-box": at,
       transform: `translate(${x},${y})`, "aria-selected": "false",
-      "aria-label": `${box.title}, ${box.what}, line ${lines || "none"}, ${percent(share)} of the ${costName()}`,
+      "aria-label": `${box.title}, ${box.name}, ${box.what}, line ${lines || "none"}, ${percent(share)} of the ${costName()}`,
     });
     group.append(shape("rect", { class: "frame", width: box.w, height: box.h, rx: 5 }));
     group.append(shape("rect", { class: "stripe", width: 6, height: box.h, rx: 3 }));
@@ -139,11 +140,13 @@ class Graph {
       const label = shape("text", { x: box.w - 8, y: 17, class: "where" }, `line ${cut(lines, 10)}`);
       group.append(label);
     }
-    write(box.what, 14, 32, "what", letters);
+    const below = box.name ? 46 : 32;
+    if (box.name) write(box.name, 14, 32, "called", letters);
+    write(box.what, 14, below, "what", letters);
     if (box.gives) write(`→ ${box.gives}`, 14, box.h - 9, "gives", letters);
     if (box.inner) this.drawInner(group, box, kernel);
     group.append(shape("rect", { class: "share", x: 6, y: box.h - 3, width: Math.max(0, (box.w - 8) * share), height: 3 }));
-    group.append(shape("title", {}, `${box.title}: ${box.what}\nline ${lines || "none"}; ${percent(share)} of the ${costName()}`));
+    group.append(shape("title", {}, `${box.title}: ${box.what}\n${cut(kernel.names.join(", "), 300)}\nline ${lines || "none"}; ${percent(share)} of the ${costName()}`));
     paint(group, kernel.line);
     return group;
   }
@@ -158,7 +161,7 @@ class Graph {
       const one = shape("g", { class: node.stored ? "op stored" : "op", "data-op": at, transform: `translate(${place.x - place.w / 2},${place.y - 10})` },
         shape("rect", { width: place.w, height: 20, rx: 9 }),
         shape("text", { x: place.w / 2, y: 14 }, node.word),
-        shape("title", {}, `${node.word} : ${node.type}\nline ${linesText(lines)}`));
+        shape("title", {}, `${node.word} : ${node.type}\n${node.name}\nline ${linesText(lines)}`));
       paint(one, lines[0]);
       inner.append(one);
     });
@@ -320,5 +323,10 @@ class Graph {
   }
 }
 
+// What a kernel makes, in short.
+const nameOf = (kernel) => {
+  const [first = "", ...others] = kernel.names;
+  return first.replace(/^derivative of /, "∂ ") + (others.length ? ` +${others.length}` : "");
+};
 const cut = (text, most) => (text.length > most ? `${text.slice(0, Math.max(1, most - 1))}…` : text);
 const percent = (share) => `${(share * 100).toPrecision(share < 0.01 ? 1 : 2)} %`;

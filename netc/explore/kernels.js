@@ -47,12 +47,12 @@ class Kernels {
     const speed = time && kernel.operations && time.seconds
       ? (kernel.operations / time.seconds / 1e9).toPrecision(3) : "";
     const lines = linesText(state.data.lines[kernel.lines]);
-    const facts = [kernel.what, kernel.tile && `tiled by ${kernel.tile}`,
+    const facts = [kernel.names.join(", "), kernel.what, kernel.tile && `tiled by ${kernel.tile}`,
       kernel.operations ? `${countText(kernel.operations)} operations` : "", bytesText(kernel.bytes), speed && `${speed} GFLOP/s`];
     const row = element("div", { class: "kernel", role: "option", id: `kernel-${at}`, "data-at": at, "aria-selected": "false", title: facts.filter(Boolean).join(", ") },
       element("span", { class: "number" }, String(number)),
       element("span", { class: "symbol" }, kernel.symbol),
-      element("span", { class: "what" }, kernel.what),
+      element("span", { class: "what" }, nameOf(kernel) || kernel.what),
       element("span", { class: "where" }, lines),
       element("span", { class: "speed" }, speed),
       element("span", { class: "cost" }, cost));

@@ -12,7 +12,8 @@ const statusText = (selection) => {
     const kernel = kernels[numbers[0]];
     const reads = kernel.reads.length ? `; reads ${cut(kernel.reads.join(", "), 120)}` : "";
     const writes = kernel.writes.length ? `; writes ${cut(kernel.writes.join(", "), 120)}` : "";
-    return `${kernel.symbol}: ${kernel.what}${kernel.tile ? `, tiled by ${kernel.tile}` : ""}; line ${lines || "none"}; ${part}${reads}${writes}`;
+    const made = kernel.names.length ? ` of ${cut(kernel.names.join(", "), 80)}` : "";
+    return `${kernel.symbol}: ${kernel.what}${made}${kernel.tile ? `, tiled by ${kernel.tile}` : ""}; line ${lines || "none"}; ${part}${reads}${writes}`;
   }
   const names = [...selection.lines].flatMap((line) => state.program.names[line] || []);
   const named = names.length ? ` (${cut(names.join(", "), 80)})` : "";

@@ -50,6 +50,7 @@ class Memory {
       const top = both ? MARGIN.top + upper + gap : MARGIN.top;
       this.space("fixed", "fixed", memory.fixed, top, both ? room - upper - gap : room);
     }
+    this.svg.classList.toggle("dense", this.step < 2);
     this.canvas.replaceChildren(this.svg);
     this.select(state.selection);
   }
@@ -70,7 +71,7 @@ class Memory {
         width: phase.count * this.step, height: Math.max(0, height - 14),
       }, shape("title", {}, title)));
     });
-    const every = Math.max(1, Math.ceil(26 / this.step));
+    const every = Math.max(1, Math.ceil(34 / this.step));
     for (let n = 0; n < state.data.kernels.length; n += every) {
       group.append(shape("text", { class: "axis middle", x: this.x(n + 0.5), y: 11 }, String(n)));
     }

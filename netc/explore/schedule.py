@@ -18,7 +18,7 @@ from netc.compiler.plan.memory import lifetimes, moments, touched
 from netc.compiler.plan.phases import uses
 from netc.compiler.plan.storage import ELEMENT_BYTES
 from netc.compiler.plan.work import unit_work
-from netc.explore.lines import node_lines, result_line, weight_lines
+from netc.explore.lines import node_lines
 from netc.explore.texts import Kernels, Pool
 from netc.records import record
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from netc.compiler.ir.graph import Node
     from netc.compiler.plan.plan import Buffer, Plan, Unit
     from netc.compiler.program import FunctionName
+    from netc.compiler.provenance import Origin, Provenance
     from netc.compiler.stages import Stages
     from netc.explore.lines import Lines
 
@@ -44,7 +45,7 @@ class Schedule:
     program: Program
     function: FunctionName
     samples: int
-    text: Lines
+    known: Provenance
     lines: Mapping[Node, tuple[int, ...]]
     order: Mapping[Node, int]
     """Places in the simplified graph."""
@@ -69,26 +70,32 @@ def schedule(program: Program, function: FunctionName, samples: int, lines: Line
     """What the kernels of a function are, for runs over so many samples."""
     stages = program.stages(function)
     described = describe(stages, function, program.model, program.manifest, samples)
-    found = node_lines(stages.simplified, lines)
+    known = program.provenance(function)
+    found = node_lines(known, lines)
     of_kernel: list[tuple[int, ...]] = []
     of_node: dict[Node, tuple[int, ...]] = {}
     for number, unit in enumerate(stages.plan.units):
         of_kernel.append(_lines_of_kernel(unit, stages.plan, found, lines))
         for node in _computed(unit, stages.plan):
             of_node[node] = (*of_node.get(node, ()), number)
-    kernels = Kernels(tuple(d.symbol for d in described), tuple(of_kernel), of_node)
+    kernels = Kernels(tuple(d.symbol for d in described), tuple(of_kernel), found, of_node)
     order = {node: place for place, node in enumerate(stages.simplified.nodes())}
-    return Schedule(program, function, samples, lines, found, order, kernels, tuple(described))
+    return Schedule(program, function, samples, known, found, order, kernels, tuple(described))
 
 
 def _lines_of_kernel(
     unit: Unit, plan: Plan, found: Mapping[Node, tuple[int, ...]], lines: Lines
 ) -> tuple[int, ...]:
-    """The lines of what a kernel computes and of the results that it hands out."""
+    """The lines of what a kernel computes and of the results that it hands out.
+
+    The first is that of its product, its result or the last value that it stores.
+    """
     computed, read = inside(unit, plan)
-    known = {line for node in computed for line in found.get(node, ())}
-    known |= {at for o in unit.outputs if (at := result_line(o, lines)) is not None}
-    return tuple(sorted(known or {line for node in read for line in found.get(node, ())}))
+    own = [line for node in (unit.contraction,) if node for line in found.get(node, ())]
+    own += [line for output in unit.outputs for line in lines.of_result(output)]
+    own += [line for store in reversed(unit.stores) for line in found.get(store.node, ())]
+    own += [line for node in computed for line in found.get(node, ())]
+    return tuple(dict.fromkeys(own or [line for node in read for line in found.get(node, ())]))
 
 
 # -- kernels ---------------------------------------------------------------------------------------
@@ -112,7 +119,8 @@ def kernel_data(found: Schedule, pool: Pool, numbers: Mapping[Buffer, int]) -> l
                 "what": what.what,
                 "tile": what.form,
                 "lines": pool.place(found.kernels.lines[number]),
-                "line": _main_line(found, unit, number, found.text),
+                "line": next(iter(found.kernels.lines[number]), -1),
+                "names": _named(found, unit),
                 "operations": what.operations,
                 "bytes": what.bytes,
                 "work": runs * work.of(blocks),
@@ -127,15 +135,16 @@ def kernel_data(found: Schedule, pool: Pool, numbers: Mapping[Buffer, int]) -> l
     return rows
 
 
-def _main_line(found: Schedule, unit: Unit, number: int, lines: Lines) -> int:
-    """The line that colours a kernel: of its weight or its result, else of what it stores last."""
-    if unit.contraction is not None and (own := weight_lines(unit.contraction, found.lines)):
-        return min(own)
-    results = (result_line(output, lines) for output in unit.outputs)
-    stored = (found.lines.get(s.node, ()) for s in reversed(unit.stores))
-    known = [line for line in results if line is not None]
-    known += [line for own_lines in stored for line in own_lines[:1]]
-    return next(iter((*known, *found.kernels.lines[number])), -1)
+def _named(found: Schedule, unit: Unit) -> list[str]:
+    """The names of what a kernel makes, values before derivatives."""
+    nodes = [unit.contraction, *(s.node for s in unit.stores), *(o.node for o in unit.outputs)]
+    origins = [found.known.origins.get(node) for node in nodes if node is not None]
+    named = sorted((o for o in origins if o and o.name), key=lambda origin: origin.derivative)
+    return list(dict.fromkeys(map(_name, named)))
+
+
+def _name(origin: Origin) -> str:
+    return f"derivative of {origin.name}" if origin.derivative else origin.name
 
 
 def _buffer_name(buffer: Buffer) -> str:
@@ -157,6 +166,7 @@ def _operations(found: Schedule, unit: Unit, pool: Pool) -> dict[str, object]:
     operations = [
         {
             "word": _word(node),
+            "name": _name(origin) if (origin := found.known.origins.get(node)) else "",
             "type": str(node.type),
             "lines": pool.place(found.lines.get(node, ())),
             "from": sorted({places[a] for a in map(_spread, node.args) if a in places}),

@@ -11,9 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from netc.compiler.functions import undifferentiated
 from netc.compiler.ops.text import show
-from netc.compiler.passes import pipeline
 from netc.compiler.stages import native_texts
-from netc.explore.lines import node_lines
 from netc.records import record
 
 if TYPE_CHECKING:
@@ -22,7 +20,7 @@ if TYPE_CHECKING:
     from netc.compiler.driver import Program
     from netc.compiler.ir.graph import Graph, Node
     from netc.compiler.program import FunctionName
-    from netc.explore.lines import Lines
+    from netc.compiler.provenance import Provenance
 
 MOST_LINES: Final = 40_000
 """Lines of one text on the page; of a longer one the rest is left out."""
@@ -34,14 +32,14 @@ CALLED: Final = re.compile(r"(?:call void @|callq\s+)([\w.]+)")
 
 
 class Pool:
-    """Sets of numbers, each kept once."""
+    """Sets of numbers, each kept once in the order in which it first came."""
 
     def __init__(self) -> None:
         self._places: dict[tuple[int, ...], int] = {(): 0}
 
     def place(self, numbers: Iterable[int]) -> int:
         """Where a set is; it is added if it is new."""
-        return self._places.setdefault(tuple(sorted(set(numbers))), len(self._places))
+        return self._places.setdefault(tuple(dict.fromkeys(numbers)), len(self._places))
 
     def sets(self) -> list[list[int]]:
         """All sets in their places."""
@@ -54,6 +52,8 @@ class Kernels:
 
     symbols: tuple[str, ...]
     lines: tuple[tuple[int, ...], ...]
+    of_text: Mapping[Node, tuple[int, ...]]
+    """The lines of a node."""
     of_node: Mapping[Node, tuple[int, ...]]
     """The kernels that compute a node of the simplified graph, or store it."""
 
@@ -75,12 +75,12 @@ class Texts:
         self,
         program: Program,
         function: FunctionName,
-        lines: Lines,
+        known: Provenance,
         kernels: Kernels,
         pools: tuple[Pool, Pool],
     ) -> None:
         self._program, self._function = program, function
-        self._lines, self._kernels, self._pools = lines, kernels, pools
+        self._known, self._kernels, self._pools = known, kernels, pools
 
     def all(self) -> list[dict[str, object]]:
         """Every text: `name`, what it is, its lines, its marks, and how many lines are left out."""
@@ -92,35 +92,27 @@ class Texts:
             self._text("ast", "the syntax tree", [(line, NOTHING) for line in tree.splitlines()]),
             self._graph("graph", "what the text means", graph),
             self._graph("backward", "with derivatives and updates", stages.graph),
-            *self._passes(stages.graph),
+            *self._passes(),
             self._graph("simplified", "after all passes", stages.simplified),
             self._text("fused", "kernels and memory", self._plan()),
             *(self._text(stage, what, self._native(stage)) for stage, what in NATIVE),
         ]
 
-    def _passes(self, graph: Graph) -> list[dict[str, object]]:
+    def _passes(self) -> list[dict[str, object]]:
         """The graph after each pass that changes it; the last one is `simplified`."""
-        found: list[tuple[pipeline.Pass, Graph]] = []
-
-        def observe(step: pipeline.Pass, before: Graph, after: Graph, seconds: float) -> None:
-            if before != after:
-                found.append((step, after))
-
-        pipeline.run(graph, (observe,))
-        return [
-            self._graph(f"after {step.name}", step.summary, after) for step, after in found[:-1]
-        ]
+        found = [change for change in self._known.changes if change.before != change.after]
+        return [self._graph(f"after {one.name}", "a pass", one.after) for one in found[:-1]]
 
     def _graph(self, name: str, what: str, graph: Graph) -> dict[str, object]:
         nodes = graph.nodes()
-        lines = node_lines(graph, self._lines)
-        belongs = [(lines[n], self._kernels.of_node.get(n, ())) for n in nodes]
+        lines, kernels = self._kernels.of_text, self._kernels.of_node
+        belongs = [(lines.get(n, ()), kernels.get(n, ())) for n in nodes]
 
         def of(line: str) -> Belonging:
             found = NUMBERED.match(line) or RETURNED.match(line)
             return belongs[int(found[1])] if found else NOTHING
 
-        text = show(graph, self._program.model.origins)
+        text = show(graph, self._known.origins)
         return self._text(name, what, [(line, of(line)) for line in text.splitlines()])
 
     def _plan(self) -> list[tuple[str, Belonging]]:
@@ -147,8 +139,8 @@ class Texts:
         return rows
 
     def _of_kernels(self, numbers: tuple[int, ...]) -> Belonging:
-        lines = {line for n in numbers for line in self._kernels.lines[n]}
-        return tuple(sorted(lines)), numbers
+        lines = dict.fromkeys(line for n in numbers for line in self._kernels.lines[n])
+        return tuple(lines), numbers
 
     def _of_call(self, line: str) -> Belonging:
         found = CALLED.search(line)

@@ -13,6 +13,7 @@ import pytest
 from netc.__main__ import main
 from netc.compiling import library_of, program_of, read_source
 from netc.explore.collect import function_data, program_data
+from netc.grammar.source import Source
 
 from .conftest import TEXT
 
@@ -53,7 +54,7 @@ def test_every_stage_is_there_and_every_line_of_it_is_marked(data, name):
 
 def test_texts_are_those_of_the_command(data, small):
     texts = {text["name"]: text["text"] for text in data["function-step"]["texts"]}
-    for stage in ("graph", "simplified", "fused", "asm"):
+    for stage in ("ast", "graph", "simplified", "fused", "asm"):
         shown = small.show(stage, "step")  # with empty lines between functions
         assert texts[stage].split() == shown.split()
 
@@ -65,8 +66,24 @@ def test_kernels_name_the_lines_that_they_come_from(data):
         assert kernel["line"] in function["lines"][kernel["lines"]]
     products = {k["what"]: lines_of(function, k) for k in function["kernels"]}
     assert {6} == next(lines for what, lines in products.items() if "convolution 6x3" in what)
-    assert 14 in products["product, summed 3x5 → logits.dense.W"]  # the update is written by it
-    assert 8 in products["product, summed 3x5 → logits.dense.W"]
+    # the update is written by the product that is the gradient
+    assert products["product, summed 3x5 → logits.dense.W"] == {8, 14}
+
+
+def test_lines_inside_a_layer_belong_to_those_that_apply_it():
+    text = """layer twice(x) {
+  return x |> dense(3, act=tanh)
+}
+net N {
+  input x: [4]
+  h = x |> twice
+  output p = h |> twice
+}
+"""
+    program = program_of(Source("twice.net", text), {}, "f32")
+    function = function_data(program, "infer", 64)
+    found = [lines_of(function, k) for k in function["kernels"] if k["kind"] == "contract"]
+    assert found == [{2, 6}, {2, 7}]
 
 
 def test_a_kernel_has_the_same_lines_in_every_text(data):
