@@ -102,6 +102,19 @@ def test_a_kernel_has_the_same_lines_in_every_text(data):
         }
 
 
+@pytest.mark.parametrize("stage", ["graph", "backward", "simplified"])
+def test_every_node_of_a_graph_has_its_own_line(data, stage):
+    function = data["function-step"]
+    text = next(text for text in function["texts"] if text["name"] == stage)
+    marks = [mark for _, mark in expanded(text["marks"])]
+    rows = text["text"].split("\n")
+    noted = [re.search(r"# small.net:(\d+):", row) for row in rows]
+    assert sum(note is not None for note in noted) > 20
+    for note, mark in zip(noted, marks, strict=True):
+        if note is not None:
+            assert function["lines"][mark[1]][0] == int(note[1]) - 1
+
+
 def expanded(marks):
     rows = 0
     for mark in marks:
