@@ -259,7 +259,12 @@ class Program:
         origins = self.provenance(function).origins
         if stage == "graph":
             return show_text(self._checked(), stage, function, origins)
-        return show_stage(self.stages(function), stage, kernel, origins, self.target)
+        stages = self.stages(function)
+        if stage in ("loops", "llvm", "asm"):
+            from netc.compiler.places import Placed  # noqa: PLC0415 - only to look inside
+
+            return Placed(stages, origins, self.manifest, self.target).show(stage, kernel)
+        return show_stage(stages, stage, origins)
 
     def _checked(self) -> Checked:
         if self._text is None:

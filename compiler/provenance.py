@@ -7,7 +7,7 @@ graphs are those of the program, node for node.
 from __future__ import annotations
 
 from difflib import unified_diff
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from netc.compiler.functions import function_graph
 from netc.compiler.ir.graph import toposort
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from netc.compiler.program import FunctionName
     from netc.grammar.source import Span
 
-DEEP = 3
+DEEP: Final = 3
 """Operations within one another in the text of a node that is in the graph no more."""
 
 

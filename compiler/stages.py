@@ -150,22 +150,15 @@ def show_text(
     return show(undifferentiated(text.model, function), origins)
 
 
-def show_stage(
-    stages: Stages, stage: str, kernel: str | None, origins: Mapping[Node, object], target: Target
-) -> str:
-    """The text of a stage that follows the graph; `kernel` keeps kernels whose name contains it.
-
-    Raises ValueError for a kernel that does not exist.
-    """
+def show_stage(stages: Stages, stage: str, origins: Mapping[Node, object]) -> str:
+    """The text of a stage between the graph and kernels: `backward`, `simplified` or `fused`."""
     match stage:
         case "backward":
             return show(stages.graph, origins)
         case "simplified":
             return show(stages.simplified, origins)
-        case "fused":
-            numbers = {n: f"%{i}" for i, n in enumerate(stages.plan.graph.nodes())}
-            return show_plan(stages.plan, stages.memory, numbers) + "\n"
-    return _chosen(native_texts(stages, stage, target), kernel)
+    numbers = {n: f"%{i}" for i, n in enumerate(stages.plan.graph.nodes())}
+    return show_plan(stages.plan, stages.memory, numbers, origins) + "\n"
 
 
 def native_texts(stages: Stages, stage: str, target: Target) -> list[tuple[str, str]]:
@@ -178,7 +171,7 @@ def native_texts(stages: Stages, stage: str, target: Target) -> list[tuple[str, 
     return _labels(jit.assembly(stages.llvm, target))
 
 
-def _chosen(parts: list[tuple[str, str]], kernel: str | None) -> str:
+def chosen(parts: list[tuple[str, str]], kernel: str | None) -> str:
     """The parts whose name contains `kernel`; all of them without one."""
     found = [text for name, text in parts if kernel is None or (name and kernel in name)]
     if not found:

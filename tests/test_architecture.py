@@ -41,6 +41,7 @@ ORDER: Final = (
     "netc.compiler.cache",
     "netc.compiler.stages",
     "netc.compiler.provenance",  # where the nodes of a function come from
+    "netc.compiler.places",  # the stages below the graph with places
     "netc.compiler.standalone",  # a graph by itself as a program
     "netc.compiler.describe",  # what each kernel does, for those who measure it
     "netc.compiler.blame",  # where a number that is not finite comes from

@@ -65,7 +65,11 @@ def distinct(launches: Sequence[Launch]) -> dict[str, Launch]:
 
 
 def _launch(plan: Plan, unit: Unit, registers: int, results: Sequence[str]) -> Launch:
-    writer = Writer(plan)
+    return written(Writer(plan), unit, registers, results)
+
+
+def written(writer: Writer, unit: Unit, registers: int, results: Sequence[str]) -> Launch:
+    """The kernel of a unit as `writer` writes it."""
     match unit.kind:
         case "pack":
             (store,) = unit.stores

@@ -33,37 +33,45 @@ from netc.compiler.loops.loops import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 
-def show_kernel(kernel: Kernel, buffers: Sequence[str]) -> str:
-    """The statements of a kernel; `buffers` are the names of its buffers in order."""
+def show_kernel(
+    kernel: Kernel, buffers: Sequence[str], notes: Mapping[int, str] | None = None
+) -> str:
+    """The statements of a kernel; `buffers` are the names of its buffers in order.
+
+    `notes` are comments on statements, by their identity.
+    """
     names = dict(enumerate(buffers))
     names |= {-n: f"tile{n}" for n in range(1, len(kernel.scratch) + 1)}
     lines = [f"  tile{n}: {size} elements" for n, size in enumerate(kernel.scratch, 1)]
     for statement in kernel.body:
-        lines += _lines(statement, names, 1)
+        lines += _lines(statement, names, 1, notes or {})
     return "\n".join(lines)
 
 
-def _lines(statement: Statement, names: dict[int, str], depth: int) -> list[str]:
+def _lines(
+    statement: Statement, names: dict[int, str], depth: int, notes: Mapping[int, str]
+) -> list[str]:
     indent = "  " * depth
+    note = f"  # {notes[id(statement)]}" if id(statement) in notes else ""
     if not isinstance(statement, For):
-        return [indent + _line(statement, names)]
+        return [indent + _line(statement, names) + note]
     head = f"{indent}for {statement.variable} in {statement.extent}"
     if statement.split:
         head = f"{indent}last part" if statement.extent == 1 else f"{head}, this part"
     if statement.carries:
         carried = (f"{c.name} = {_text(c.initial)}" for c in statement.carries)
         head += f" carrying {', '.join(carried)}"
-    lines = [head]
+    lines = [head + note]
     for inner in statement.body:
-        lines += _lines(inner, names, depth + 1)
+        lines += _lines(inner, names, depth + 1, notes)
     if statement.carries:
         following = (f"{c.name} <- {_text(c.next)}" for c in statement.carries)
-        lines.append(f"{indent}  {', '.join(following)}")
+        lines.append(f"{indent}  {', '.join(following)}{note}")
         results = ", ".join(c.result for c in statement.carries)
-        lines.append(f"{indent}giving {results}")
+        lines.append(f"{indent}giving {results}{note}")
     return lines
 
 

@@ -15,8 +15,16 @@ if TYPE_CHECKING:
     from netc.compiler.plan.plan import Buffer, Memory, Plan, Unit
 
 
-def show_plan(plan: Plan, memory: Memory, numbers: Mapping[Node, str]) -> str:
-    """Kernels in order, what each stores and where. `numbers` are the nodes' names in the graph."""
+def show_plan(
+    plan: Plan,
+    memory: Memory,
+    numbers: Mapping[Node, str],
+    origins: Mapping[Node, object] | None = None,
+) -> str:
+    """Kernels in order, what each stores and where. `numbers` are the nodes' names in the graph.
+
+    `origins` gives the places that nodes come from.
+    """
     lines = [
         f"plan {plan.graph.name}: {len(plan.units)} kernels, vectors of {plan.lanes},"
         f" arena {memory.fixed} + {memory.per_block} bytes for each {plan.lanes} samples"
@@ -25,11 +33,17 @@ def show_plan(plan: Plan, memory: Memory, numbers: Mapping[Node, str]) -> str:
     for phase in plan.phases:
         lines.append(_phase(phase))
         for unit in phase.units:
-            lines.append(f"{next(number):3} {_head(unit, plan, numbers)}")
+            head = f"{next(number):3} {_head(unit, plan, numbers)}"
+            lines.append(head + _comment(unit.contraction, origins))
             for store in unit.stores:
                 place = _place(store.buffer, memory)
-                lines.append(f"      {numbers[store.node]} : {store.node.type} -> {place}")
+                line = f"      {numbers[store.node]} : {store.node.type} -> {place}"
+                lines.append(line + _comment(store.node, origins))
     return "\n".join(lines)
+
+
+def _comment(node: Node | None, origins: Mapping[Node, object] | None) -> str:
+    return f"  # {origins[node]}" if node is not None and origins and node in origins else ""
 
 
 def _phase(phase: Phase) -> str:
