@@ -76,7 +76,11 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=32, help="samples of a step; the text has 1")
     parser.add_argument("--out", type=Path, default=Path("error-rates"))
     parser.add_argument("--threads", type=int)
+    parser.add_argument("--plot", type=Path, help="draw what is in the folder; needs matplotlib")
     given = parser.parse_args()
+    if given.plot:
+        draw(given.out, given.table, given.plot)
+        return
     given.out.mkdir(parents=True, exist_ok=True)
     data = {part: centred(given.table, given.folder, part) for part in ("training", "test")}
     for row in TABLES[given.table]:
@@ -114,6 +118,22 @@ def outcome(row: Row, data: dict[str, Images], given: argparse.Namespace) -> Out
         seconds=perf_counter() - start,
         curve=[100 * error for error in history["validation.error"]],
     )  # fmt: skip
+
+
+def draw(folder: Path, table: str, path: Path) -> None:
+    """The errors on the test set after each pass, a line for each run in the folder."""
+    from matplotlib.figure import Figure  # noqa: PLC0415 - only who draws needs it
+
+    figure = Figure(figsize=(6.5, 3.6), layout="constrained")
+    axes = figure.add_subplot()
+    printed = {row.name: row.printed_test for row in TABLES[table]}
+    for file in sorted(folder.glob(f"{table}-*.json")):
+        run = Outcome(**json.loads(file.read_text(encoding="utf-8")))
+        (line,) = axes.plot(range(1, run.passes + 1), run.curve, linewidth=1, label=run.name)
+        axes.axhline(printed[run.name], color=line.get_color(), linewidth=0.7, linestyle=":")
+    axes.set(xlabel="pass", ylabel="test errors, %", yscale="log", title=table)
+    axes.legend(frameon=False)
+    figure.savefig(path, metadata={"Date": None})
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ def main() -> None:
     parser.add_argument("--updates", type=int, default=2000)
     parser.add_argument("--rate", type=float, default=0.01)
     parser.add_argument("--out", type=Path, default=Path("self-normalising.json"))
+    parser.add_argument("--plot", type=Path, help="draw the losses; needs matplotlib")
     given = parser.parse_args()
     images = idx.read_part(given.folder, "train")
     x = images.pixels.reshape(-1, 784).astype(np.float32) / 255
@@ -46,6 +47,8 @@ def main() -> None:
         last = np.array(run["losses"][-len(run["losses"]) // 4 :])
         print(f"{run['kind']:>10} {run['depth']:>2} layers: mean loss of the last quarter "
               f"{last.mean():.4f}, standard deviation {last.std():.4f}")  # fmt: skip
+    if given.plot:
+        draw(runs, given.plot)
 
 
 def losses(
@@ -62,6 +65,22 @@ def losses(
             rows = order[start : start + BATCH]
             found.append(float(model.step(x[rows], t[rows])))
     return found[: given.updates]
+
+
+def draw(runs: list[dict[str, object]], path: Path) -> None:
+    """The losses of both nets over the updates, a panel for each depth."""
+    from matplotlib.figure import Figure  # noqa: PLC0415 - only who draws needs it
+
+    figure = Figure(figsize=(8.5, 3), layout="constrained")
+    panels = figure.subplots(1, len(DEPTHS), sharey=True)
+    for axes, depth in zip(panels, DEPTHS, strict=True):
+        for run in runs:
+            if run["depth"] == depth:
+                axes.plot(run["losses"], linewidth=0.4, label=run["kind"])
+        axes.set(title=f"{depth} layers", xlabel="update", yscale="log")
+    panels[0].set_ylabel("loss of the minibatch")
+    panels[-1].legend(frameon=False)
+    figure.savefig(path, metadata={"Date": None}, dpi=110)
 
 
 if __name__ == "__main__":
