@@ -1,9 +1,9 @@
 """The error tables of text 001: `python examples/experiments/error_rates.py TABLE FOLDER`.
 
-TABLE is `mnist` (001.Ex65.9, four nets) or `cifar10` (001.Ex65.10, two); FOLDER has the files of the
-data. Pixels are divided by 255 and each set is centred on its own mean, as the text has it. Every
-run writes its errors of all passes into a JSON file in the folder that `--out` names; one that is
-there already is not run again.
+TABLE is `mnist` (001.Ex65.9, four nets) or `cifar10` (001.Ex65.10, two); FOLDER has the files of
+the data. Pixels are divided by 255 and each set is centred on its own mean, as the text has it.
+Every run writes its errors of all passes into a JSON file in the folder that `--out` names; one
+that is there already is not run again.
 """
 
 from __future__ import annotations
@@ -132,6 +132,10 @@ def draw(folder: Path, table: str, path: Path) -> None:
         (line,) = axes.plot(range(1, run.passes + 1), run.curve, linewidth=1, label=run.name)
         axes.axhline(printed[run.name], color=line.get_color(), linewidth=0.7, linestyle=":")
     axes.set(xlabel="pass", ylabel="test errors, %", yscale="log", title=table)
+    low, high = axes.get_ylim()
+    ticks = [tick for tick in (2, 3, 5, 10, 20, 30, 50, 70) if low < tick < high]
+    axes.set_yticks(ticks, [str(tick) for tick in ticks])
+    axes.minorticks_off()
     axes.legend(frameon=False)
     figure.savefig(path, metadata={"Date": None})
 

@@ -1,9 +1,9 @@
 """Batch normalisation against self-normalisation: `python …/self_normalising.py FOLDER`.
 
-FOLDER has the files of MNIST. Both nets with 8, 16 and 32 layers see the same minibatches in the same
-order; the loss of every update is recorded, as in figure 10.4 of text 000 (000.10.4i). The text gives
-a rate of 1e-5 and neither width, batch nor optimizer; here it is 256, 128, and plain descent at a
-rate at which both learn within the updates asked for.
+FOLDER has the files of MNIST. Both nets with 8, 16 and 32 layers see the same minibatches in the
+same order; the loss of every update is recorded, as in figure 10.4 of text 000 (000.10.4i). The
+text gives a rate of 1e-5 and neither width, batch nor optimizer; here it is 256, 128, and plain
+descent at a rate at which both learn within the updates asked for.
 """
 
 from __future__ import annotations
