@@ -31,8 +31,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> None:
     """The whole suite takes all cores; for chosen files, starting workers would cost more."""
-    whole = config.args == config.getini("testpaths")
-    if whole and config.pluginmanager.hasplugin("xdist") and config.option.numprocesses is None:
+    if hasattr(config, "workerinput") or not config.pluginmanager.hasplugin("xdist"):
+        return
+    if config.args == config.getini("testpaths") and config.option.numprocesses is None:
         config.option.numprocesses, config.option.dist = "auto", "worksteal"
 
 
