@@ -13,6 +13,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 import netc.grammar
+from netc.records import __file__ as records
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -50,10 +51,10 @@ def compiler_key(target: Target, llvm: str) -> str | None:
 
 @cache
 def _compiler() -> str | None:
-    """A hash of the compiler: of its sources, the grammar and the prelude."""
+    """A hash of the compiler: of its sources, what makes its records, the grammar, the prelude."""
     total = sha256()
     try:
-        for top in (os.path.dirname(os.path.dirname(__file__)), netc.grammar.__path__[0]):
+        for top in (os.path.dirname(os.path.dirname(__file__)), netc.grammar.__path__[0], records):
             for path in _files(top):
                 with open(path, "rb") as file:
                     content = sha256(file.read()).digest()
@@ -64,7 +65,10 @@ def _compiler() -> str | None:
 
 
 def _files(folder: str) -> Iterator[str]:
-    """Every file that Python or the compiler reads below a folder, in one order."""
+    """Every file below a folder that Python or the compiler reads, in one order; a file itself."""
+    if not os.path.isdir(folder):
+        yield folder
+        return
     with os.scandir(folder) as entries:
         for entry in sorted(entries, key=lambda e: e.name):
             if entry.is_dir():
