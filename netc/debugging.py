@@ -10,31 +10,43 @@ Invariant: after a DebugError all values are those before the call.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from netc.grammar.diagnostics import excerpt
+from netc.failure import report
 from netc.model import Model, Outputs
 from netc.probing import probed
+from netc.records import record
 from netc.runtime.arrays import single
-from netc.runtime.errors import DebugError, UsageError, count, listing, suggestion
-from netc.runtime.evaluate import outputs_of
-from netc.runtime.watched import Watched, views
+from netc.runtime.errors import DataError, DebugError, UsageError, suggestion
+from netc.runtime.evaluate import addresses, outputs_of
+from netc.runtime.replay import KeptStep, digest, write_step
+from netc.runtime.watched import TRAINING, Watched, views
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    import os
+    from collections.abc import Mapping
 
-    from netc.compiler.blame import Blame, Operand
+    from numpy.typing import NDArray
+
     from netc.compiler.driver import Program
     from netc.compiler.ir.op import Environment
+    from netc.compiler.program import Block
     from netc.model import Defines
     from netc.runtime.arrays import Array
     from netc.runtime.executable import Executable
-    from netc.runtime.watched import Bad, Call
+    from netc.runtime.watched import Bad, Call, Stepping
 
-TRAINING: Final = ("forward", "backward", "update", "step")
-"""Functions that see the net in training mode."""
+
+@record
+class Repeated:
+    """A step that was done again: whether every bit is as it was, and how it failed, if it did."""
+
+    results: tuple[float, ...]
+    same: bool
+    failure: DebugError | None
 
 
 class DebugModel(Model):
@@ -70,21 +82,102 @@ class DebugModel(Model):
         call, where other operations are fused. Raises UsageError before the first call and for an
         unknown name.
         """
+        call = self._called()
+        values, names = self._all_values(call), self._names(call)
+        if name in names and names[name] in values:
+            return values[names[name]].copy()
+        if name in names:
+            raise UsageError(f"`{name}` depends on a target, and the last call had none")
+        raise UsageError(f"there is no value `{name}`", suggestion(name, self.value_names))
+
+    @property
+    def value_names(self) -> list[str]:
+        """The names that `value` knows of the last call, in the order of the text."""
+        call = self._called()
+        known = self._all_values(call)
+        return [name for name, kept in self._names(call).items() if kept in known]
+
+    # -- steps that are done again -------------------------------------------------------------
+
+    def save_run(self, path: str | os.PathLike[str], data: Mapping[str, Any]) -> None:
+        """Like any model's, with the last step, so that it can be done again."""
+        super().save_run(path, data)
+        if self._watched.last_step is not None:
+            write_step(Path(path), self._kept(self._watched.last_step))
+
+    def repeat(self, kept: KeptStep) -> Repeated:
+        """Does a step again that a run has kept; the model is then as the step left it.
+
+        A step that fails leaves all as it was before it. Raises DataError for a step of another
+        model.
+        """
+        executable, memories = self._watched, self._memories()
+        try:
+            for (space, name), array in kept.stored.items():
+                views(self._blocks()[space], memories[space], self.dtype)[name][...] = array
+            self.scalars.update(kept.scalars)
+        except (KeyError, ValueError, UsageError) as error:
+            raise DataError(f"the step is of another model: {error}") from None
+        slots = addresses(executable, kept.batch, {})
+        self.seed, executable.counters = kept.seed, replace(kept.counters)
+        failure: DebugError | None = None
+        try:
+            executable.run(kept.function, kept.batch.samples, slots)
+            self._count_step()
+        except DebugError as error:
+            failure = error
+        results, _ = executable.left
+        return Repeated(results, self._left_digest() == kept.digest, failure)
+
+    def _kept(self, call: Call) -> KeptStep:
+        function: Stepping = "update" if call.function == "update" else "step"
+        results, _ = self._watched.left
+        return KeptStep(
+            function,
+            call.batch,
+            self._named(call.stored),
+            call.scalars,
+            call.seed,
+            call.counters,
+            results,
+            self._left_digest(),
+        )
+
+    def _left_digest(self) -> str:
+        results, memories = self._watched.left
+        return digest(results, self._named(memories))
+
+    def _blocks(self) -> dict[str, Block]:
+        m = self.manifest
+        return {
+            "parameter": m.parameters,
+            "state": m.states,
+            "optimizer": m.optimizer,
+            "gradient": m.gradients,
+        }
+
+    def _memories(self) -> dict[str, NDArray[np.uint8]]:
+        one = self._executable
+        blocks = (one.parameters, one.states, one.optimizer, one.gradients)
+        return {space: b.memory for space, b in zip(self._blocks(), blocks, strict=True)}
+
+    def _named(self, memories: Mapping[str, NDArray[np.uint8]]) -> dict[tuple[str, str], Array]:
+        """The values in copies of blocks, by space and name."""
+        return {
+            (space, name): array
+            for space, memory in memories.items()
+            for name, array in views(self._blocks()[space], memory, self.dtype).items()
+        }
+
+    # -- internals of debugging ----------------------------------------------------------------
+
+    def _called(self) -> Call:
         call = self._watched.last
         if call is None:
             raise UsageError("there are no values before the first call")
         if call.function == "update":
             raise UsageError("`update` passes no values through the net", "call `step` instead")
-        if self._values is None or self._values[0] is not call:
-            self._values = call, self._computed(call)
-        values = self._values[1]
-        names = self._names(call)
-        if name not in names or names[name] not in values:
-            known = [n for n, kept in names.items() if kept in values]
-            if name in names:
-                raise UsageError(f"`{name}` depends on a target, and the last call had none")
-            raise UsageError(f"there is no value `{name}`", suggestion(name, known))
-        return values[names[name]].copy()
+        return call
 
     def _names(self, call: Call) -> dict[str, str]:
         """Every name with the one that its value is kept under."""
@@ -94,6 +187,12 @@ class DebugModel(Model):
         values = model.training if call.function in TRAINING else model.inference
         ports = (*model.inputs, *model.targets)
         return {**nearest(values.seen), **{port.name: port.name for port in ports}}
+
+    def _all_values(self, call: Call) -> dict[str, Array]:
+        """All values of a call, computed once."""
+        if self._values is None or self._values[0] is not call:
+            self._values = call, self._computed(call)
+        return self._values[1]
 
     def _computed(self, call: Call) -> dict[str, Array]:
         """All values of a call, with their gradients if it had targets."""
@@ -117,7 +216,7 @@ class DebugModel(Model):
 
         stages, env = self._program.stages(call.function), self._environment(call)
         found = blame(stages, self._program.model, env, bad)
-        return DebugError(*_report(call, bad, found))
+        return DebugError(*report(call, bad, found))
 
     def _environment(self, call: Call) -> Environment:
         """What a call was given, as the interpreter takes it."""
@@ -154,80 +253,3 @@ def _return_to(inside: Model, call: Call, model: Model) -> None:
     inside.scalars.update({n: v for n, v in call.scalars.items() if n in inside.scalars})
     inside.seed, inside.threads = call.seed, model.threads
     inside._executable.counters = replace(call.counters)
-
-
-# -- the report ------------------------------------------------------------------------------------
-
-
-def _report(call: Call, bad: Bad, found: Blame | None) -> tuple[str, str, dict[str, object]]:
-    """Message, help and facts of a call whose results are not finite."""
-    when = f"step {call.counters.step}" if call.function in TRAINING else f"`{call.function}`"
-    results = listing_of(bad)
-    facts: dict[str, object] = {
-        "function": call.function,
-        "step": call.counters.step,
-        "results": [f"{space} {name}" for space, name in bad],
-    }
-    if found is None:
-        head = f"{when}: {results} became NaN or infinite"
-        return (
-            head,
-            "the reference interpreter gets finite numbers: a difference in rounding",
-            facts,
-        )
-    facts |= _facts(found)
-    lines = [f"{when}: {_what(found)}"]
-    if found.span is not None:
-        near = "the nearest place: the operation is of a derivative or a rewrite"
-        near = near if found.near else "here"
-        lines.append(excerpt(found.span, near))
-    lines += [f"{label:<10}{text}" for label, text in _details(call, results, found) if text]
-    return "\n".join(lines), "", facts
-
-
-def _what(found: Blame) -> str:
-    if found.given:
-        return f"{found.given} holds {found.value}"
-    return f"`{found.operation}` made {found.value} of finite numbers"
-
-
-def _details(call: Call, results: str, found: Blame) -> list[tuple[str, str]]:
-    place = [] if found.sample is None else [f"sample {found.sample}"]
-    if found.element:
-        place.append(f"element [{', '.join(map(str, found.element))}]")
-    share = f"{found.count:,} of {count(found.size, 'number')} like it"
-    kernel = f", kernel {found.kernel}" if found.kernel else ""
-    return [
-        ("at", ", ".join([*place, share])),
-        ("operands", "; ".join(map(_operand, found.operands))),
-        ("operation", found.line),
-        ("function", f"{call.function}{kernel}"),
-        ("reached", results),
-    ]
-
-
-def _operand(one: Operand) -> str:
-    if one.count == 1:
-        return f"{one.name} = {one.least:.9g}"
-    return f"{one.name}: {one.count:,} numbers from {one.least:.6g} to {one.most:.6g}"
-
-
-def _facts(found: Blame) -> dict[str, object]:
-    return {
-        "place": None if found.span is None else str(found.span),
-        "near": found.near,
-        "kernel": found.kernel,
-        "operation": found.operation,
-        "node": found.line,
-        "sample": found.sample,
-        "element": list(found.element),
-        "value": found.value,
-        "operands": {one.name: [one.least, one.most] for one in found.operands},
-    }
-
-
-def listing_of(bad: Sequence[tuple[str, str]]) -> str:
-    """Results by space and name, those of the first space."""
-    space = bad[0][0]
-    names = [name for other, name in bad if other == space]
-    return f"{space} {listing(names)}"

@@ -205,6 +205,7 @@ class Training:
         if complete < epochs and begun > 0:
             reason = self._record_part(history[complete], complete, done, begun) or reason
         if failure is not None:
+            self._history.stopped = "not_finite"
             raise failure
         self._done += done
         self._first = 0

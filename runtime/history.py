@@ -16,7 +16,7 @@ from netc.runtime.errors import DataError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-Reason = Literal["epochs", "max_steps", "patience", "stop_change", "interrupted"]
+Reason = Literal["epochs", "max_steps", "patience", "stop_change", "interrupted", "not_finite"]
 
 
 @record

@@ -12,7 +12,7 @@ from ctypes import c_char
 from dataclasses import replace
 from math import isfinite, prod
 from threading import RLock
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, get_args
 
 import numpy as np
 
@@ -33,7 +33,11 @@ if TYPE_CHECKING:
 Bad = tuple[tuple[str, str], ...]
 """Results that are not finite, by space and name, the most telling first."""
 
-STEPPING: Final = ("step", "update")
+Stepping: TypeAlias = Literal["step", "update"]
+STEPPING: Final = get_args(Stepping)
+TRAINING: Final = ("forward", "backward", "update", "step")
+"""Functions that see the net in training mode."""
+
 _STEPS, _STOP, _EPOCHS = range(3)  # places in the progress counters
 
 
@@ -57,8 +61,9 @@ class Call:
 class Watched(Executable):
     """Runs the functions of a program one call at a time, and looks at what they leave.
 
-    `last` is the last call, `last_step` the last one that moved the parameters. `explain` makes the
-    error of a call whose results are not finite.
+    `last` is the last call, `last_step` the last one that moved the parameters, with the results
+    and the stored values, by space, that it `left`, before those were put back if it failed.
+    `explain` makes the error of a call whose results are not finite.
     """
 
     def __init__(
@@ -74,6 +79,7 @@ class Watched(Executable):
         super().__init__(manifest, native, initial, seed, threads=threads, team=team)
         self.last: Call | None = None
         self.last_step: Call | None = None
+        self.left: tuple[tuple[float, ...], dict[str, NDArray[np.uint8]]] = ((), {})
         self.explain: Callable[[Call, Bad], DebugError] = _plainly
         self._turn = RLock()
 
@@ -84,6 +90,9 @@ class Watched(Executable):
         with self._turn:
             call = self._given(name, rows, data, states)
             results = super().run(name, rows, data, states)
+            if name in STEPPING:
+                memories = {space: values.memory.copy() for space, values in self._stored()}
+                self.left = tuple(results), memories
             self._check(call, data, results)
         return results
 

@@ -53,6 +53,7 @@ ORDER: Final = (
     "netc.summary",
     "netc.model",
     "netc.probing",  # models that show what is inside another
+    "netc.failure",  # the report of a call that made a NaN
     "netc.debugging",
     "netc.compiling",
     "netc.graphs",  # running a graph by itself

@@ -47,6 +47,7 @@ def _parser() -> ArgumentParser:
     _check(add("check", "inspect", "check a file and print a table of its layers"))
     _train(add("train", "train", "train a net and write a run folder", _TRAIN_EPILOG))
     _eval(add("eval", "score", "measure a trained net on data"))
+    _replay(add("replay", "replay", "do a step of a run with --debug again"))
     _predict(add("predict", "score", "compute the outputs of a trained net"))
     _ir(add("ir", "inspect", "print one stage of the compiler, or what a pass did"))
     _run(add("run", "graphs", "compile the text of a graph and run it", _RUN_EPILOG))
@@ -135,7 +136,20 @@ def _train(p: ArgumentParser) -> None:
     p.add_argument("--resume", metavar="RUN", help="run folder to go on from")
     p.add_argument("--seed", type=_at_least(0), metavar="N", help="seed of all random numbers")
     p.add_argument("--quiet", action="store_true", help="no progress on standard error")
+    p.add_argument(
+        "--debug", action="store_true", help="stop at the first NaN or infinity and say where it is"
+    )
     _timings(p)
+    _threads(p)
+    _json(p)
+
+
+def _replay(p: ArgumentParser) -> None:
+    p.add_argument("weights", metavar="RUN", help="run folder of `netc train --debug`")
+    p.add_argument(
+        "--step", type=_at_least(1), metavar="N", help="its number (default: the one that is kept)"
+    )
+    p.add_argument("--values", metavar="OUT", help="all values on the way, as .npz")
     _threads(p)
     _json(p)
 

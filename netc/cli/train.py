@@ -12,7 +12,7 @@ from netc.cli.trained import data_for, model_for, read_run, table_use
 from netc.records import record
 from netc.runtime import checkpoint
 from netc.runtime.data.table import TableUse
-from netc.runtime.errors import UsageError, suggestion
+from netc.runtime.errors import DebugError, UsageError, suggestion
 from netc.runtime.options import OPTION_NAMES
 from netc.settings import CLIPS
 
@@ -38,28 +38,43 @@ class Material:
 def train(options: Namespace) -> int:
     """Trains, scores, writes the run folder; 130 when Ctrl-C ended the training."""
     run = read_run(options.resume)
-    model = model_for(options, run, seed=options.seed, resume=True)
+    model = model_for(options, run, seed=options.seed, resume=True, debug=options.debug)
     changes = _changes(options, model)
     out = _out_folder(options, model)
     checkpoint.check_writable(out)
     material = _material(options, model, run)
     if material.validation is not None:
         changes["validation"] = dict(material.validation)
-    history = model.fit(
-        dict(material.train),
-        progress=not options.quiet,
-        resume=run is not None,
-        **changes,
-    )
-    if run is not None and not history.seconds > run.history.seconds:
-        note(f"note: `{options.resume}` had done all its epochs; `--epochs N` asks for more")
-    test = {} if material.test is None else model.evaluate(dict(material.test))
+    try:
+        history = model.fit(
+            dict(material.train),
+            progress=not options.quiet,
+            resume=run is not None,
+            **changes,
+        )
+        if run is not None and not history.seconds > run.history.seconds:
+            note(f"note: `{options.resume}` had done all its epochs; `--epochs N` asks for more")
+        test = {} if material.test is None else model.evaluate(dict(material.test))
+    except DebugError as error:
+        model.save_run(out, material.table)
+        if options.json:
+            print_json({"failure": error.details, "run": str(out)})
+        raise _with_run(error, out) from None
     scores = {n: v for n, v in test.items() if isinstance(v, float)}
     model.save_run(out, material.table)
     if options.timings:
         note_timings(model.timings)
     _report(options, history, scores, out)
     return 130 if history.interrupted else 0
+
+
+def _with_run(error: DebugError, out: Path) -> DebugError:
+    """The same failure, with what can be done with the run so far."""
+    help_ = f"the run so far is in `{out}`"
+    if error.details["function"] == "step":
+        again = f"`netc replay {out} --step {error.details['step']}`"
+        help_ = f"{help_}; {again} does the step again"
+    return DebugError(error.message, help_, error.details)
 
 
 def _changes(options: Namespace, model: Model) -> dict[str, Any]:

@@ -25,7 +25,12 @@ def read_run(path: str | None) -> checkpoint.Run | None:
 
 
 def model_for(
-    options: Namespace, run: checkpoint.Run | None, *, seed: int | None, resume: bool
+    options: Namespace,
+    run: checkpoint.Run | None,
+    *,
+    seed: int | None,
+    resume: bool,
+    debug: bool = False,
 ) -> Model:
     """The model of the file; a run gives values, and `-D`, precision and seed unless given."""
     source = read_source(options.file)
@@ -34,7 +39,13 @@ def model_for(
     precision = options.precision or (made.precision if made else "f32")
     library = library_of(options.file, options.root)
     model = compiled(
-        source, defines, precision, threads=options.threads, seed=seed, library=library
+        source,
+        defines,
+        precision,
+        threads=options.threads,
+        seed=seed,
+        library=library,
+        debug=debug,
     )
     if run is not None:
         model.take(run, optimizer=resume)
