@@ -118,6 +118,8 @@ class DebugModel(Model):
             self.scalars.update(kept.scalars)
         except (KeyError, ValueError, UsageError) as error:
             raise DataError(f"the step is of another model: {error}") from None
+        if kept.function == "update":
+            executable.recall(kept.results)
         slots = addresses(executable, kept.batch, {})
         self.seed, executable.counters = kept.seed, replace(kept.counters)
         failure: DebugError | None = None

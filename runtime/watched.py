@@ -91,8 +91,8 @@ class Watched(Executable):
             call = self._given(name, rows, data, states)
             results = super().run(name, rows, data, states)
             if name in STEPPING:
-                memories = {space: values.memory.copy() for space, values in self._stored()}
-                self.left = tuple(results), memories
+                left = self.left[1]  # memory that is written again costs a tenth of new one
+                self.left = tuple(results), {s: _copied(v, left.get(s)) for s, v in self._stored()}
             self._check(call, data, results)
         return results
 
@@ -146,6 +146,10 @@ class Watched(Executable):
             replace(run, epochs=1, first=0, progress=stop, history=run.history[:1] * 0), data
         )
 
+    def recall(self, results: Sequence[float]) -> None:
+        """Puts the results of a backward pass where `update` finds the objective."""
+        self._training_results[: len(results)] = results
+
     # -- what a call was given -----------------------------------------------------------------
 
     def _ports(self) -> tuple[PortSpec, ...]:
@@ -156,13 +160,11 @@ class Watched(Executable):
         self, name: FunctionName, rows: int, data: Sequence[int], states: int | None
     ) -> Call:
         arrays = _rows_at(self._ports(), data, rows, self.dtype)
-        stored = {"parameter": self.parameters.memory.copy()}
-        if states is None:
-            stored["state"] = self.states.memory.copy()
-        else:
+        room = self.last_step.stored if name in STEPPING and self.last_step else {}
+        read = [one for one in self._stored() if one[0] != "optimizer" or name in STEPPING]
+        stored = {space: _copied(values, room.get(space)) for space, values in read}
+        if states is not None:
             stored["state"] = np.frombuffer(_bytes_at(states, self.states.memory.size), np.uint8)
-        if name in STEPPING:
-            stored["optimizer"] = self.optimizer.memory.copy()
         if name == "update":
             stored["gradient"] = self.gradients.memory.copy()
         self.last = Call(
@@ -239,6 +241,14 @@ def views(block: Block, memory: NDArray[np.uint8], dtype: np.dtype[Any]) -> dict
     return {
         v.name: np.ndarray(v.shape, dtype, memory.data, v.offset, v.strides) for v in block.values
     }
+
+
+def _copied(values: Values, room: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
+    """The bytes of a block, in memory that is there or in new one."""
+    if room is None:
+        return values.memory.copy()
+    room[:] = values.memory
+    return room
 
 
 def finite(array: Array) -> bool:
