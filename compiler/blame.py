@@ -27,11 +27,10 @@ from netc.records import record
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from netc.compiler.elaborate.model import Model
     from netc.compiler.ir.graph import Node
     from netc.compiler.ir.op import Array, Environment
+    from netc.compiler.provenance import Origin
     from netc.compiler.stages import Stages
-    from netc.grammar.source import Span
 
 Values: TypeAlias = "dict[Node, Array]"
 Place: TypeAlias = tuple[int, ...]
@@ -52,18 +51,16 @@ class Operand:
 class Blame:
     """An operation whose result is not finite though its operands are.
 
-    `line` is its line of the graph that was compiled, with the numbering of the stage `fused`.
-    `span` is its place in the text or, with `near`, that of the nearest value it is made from;
-    None where there is neither. `sample` is None where the value is not one of each sample. `count`
-    says how many numbers of the result are not finite. `given` names a value from outside, which
-    has no operands.
+    `line` is its line of the graph after the passes, where operands have their names. `origin` is
+    what it comes from, None where nothing in the text does. `sample` is None where the value is not
+    one of each sample. `count` says how many of the `size` numbers of the result are not finite.
+    `given` names a value from outside, which has no operands.
     """
 
     operation: str
     line: str
     kernel: str | None
-    span: Span | None
-    near: bool
+    origin: Origin | None
     sample: int | None
     element: Place
     value: float
@@ -74,11 +71,14 @@ class Blame:
 
 
 def blame(
-    stages: Stages, model: Model, env: Environment, bad: Collection[tuple[str, str]]
+    stages: Stages,
+    origins: Mapping[Node, Origin],
+    env: Environment,
+    bad: Collection[tuple[str, str]],
 ) -> Blame | None:
     """Who made the first of the results `bad` what it is; None if the interpreter finds it finite.
 
-    `bad` are results by space and name, the most telling first.
+    `bad` are results by space and name, the most telling first; `origins` those of the function.
     """
     graph = stages.plan.graph
     values: Values = {}
@@ -89,7 +89,7 @@ def blame(
         for one in bad:
             root = results.get(one)
             if root is not None and not np.isfinite(values[root]).all():
-                return _described(*_first(root, values, env), stages, model, values)
+                return _described(*_first(root, values, env), stages, origins, values)
     return None
 
 
@@ -163,18 +163,21 @@ def _moved(node: Node, place: Place, arg: Node, values: Values, env: Environment
 # -- description -----------------------------------------------------------------------------------
 
 
-def _described(node: Node, place: Place, stages: Stages, model: Model, values: Values) -> Blame:
-    graph = stages.plan.graph
-    numbers = {n: i for i, n in enumerate(values)}
-    span = model.origins.get(node)
-    near = span is None
+def _described(
+    node: Node,
+    place: Place,
+    stages: Stages,
+    origins: Mapping[Node, Origin],
+    values: Values,
+) -> Blame:
+    graph = stages.simplified
+    numbers = {n: i for i, n in enumerate(graph.nodes())}
     sample = place[0] if node.type.batched else None
     return Blame(
         operation=node.op.word,
         line=show(graph).splitlines()[1 + numbers[node]],
         kernel=_kernel(node, stages),
-        span=_nearest(node, model.origins) if span is None else span,
-        near=near,
+        origin=origins.get(node),
         sample=sample,
         element=place if sample is None else place[1:],
         value=float(values[node][place]),
@@ -194,20 +197,6 @@ def _kernel(node: Node, stages: Stages) -> str | None:
         if node in inside(launch.unit, stages.plan)[0]:
             return symbols[launch.kernel]
     return None
-
-
-def _nearest(node: Node, origins: Mapping[Node, Span]) -> Span | None:
-    """The place of the nearest value that a node is made from; parameters come last."""
-    level, seen = list(node.args), set(node.args)
-    outside = None
-    while level:
-        for one in level:
-            if one in origins and not isinstance(one.op, Source):
-                return origins[one]
-            outside = outside or origins.get(one)
-        level = [a for one in level for a in one.args if a not in seen]
-        seen.update(level)
-    return outside
 
 
 def _given(node: Node) -> str | None:

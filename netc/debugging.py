@@ -216,8 +216,9 @@ class DebugModel(Model):
     def _explained(self, call: Call, bad: Bad) -> DebugError:
         from netc.compiler.blame import blame  # noqa: PLC0415 - only for what went wrong
 
-        stages, env = self._program.stages(call.function), self._environment(call)
-        found = blame(stages, self._program.model, env, bad)
+        program, env = self._program, self._environment(call)
+        origins = program.provenance(call.function).origins
+        found = blame(program.stages(call.function), origins, env, bad)
         return DebugError(*report(call, bad, found))
 
     def _environment(self, call: Call) -> Environment:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from netc.compiler.blame import Blame, Operand
+    from netc.compiler.provenance import Origin
     from netc.runtime.watched import Bad, Call
 
 
@@ -36,12 +37,18 @@ def report(call: Call, bad: Bad, found: Blame | None) -> tuple[str, str, dict[st
         )
     facts |= _facts(found)
     lines = [f"{when}: {_what(found)}"]
-    if found.span is not None:
-        near = "the nearest place: the operation is of a derivative or a rewrite"
-        near = near if found.near else "here"
-        lines.append(excerpt(found.span, near))
+    if found.origin is not None and found.origin.span is not None:
+        lines.append(excerpt(found.origin.span, _part(found.origin)))
     lines += [f"{label:<10}{text}" for label, text in _details(call, results, found) if text]
     return "\n".join(lines), "", facts
+
+
+def _part(origin: Origin) -> str:
+    """What of the text an operation is a part of."""
+    if not origin.name:
+        return ""
+    name = origin.name if " " in origin.name else f"`{origin.name}`"
+    return f"derivative of {name}" if origin.derivative else f"part of {name}"
 
 
 def _what(found: Blame) -> str:
@@ -72,9 +79,11 @@ def _operand(one: Operand) -> str:
 
 
 def _facts(found: Blame) -> dict[str, object]:
+    origin = found.origin
     return {
-        "place": None if found.span is None else str(found.span),
-        "near": found.near,
+        "place": str(origin.span) if origin and origin.span else None,
+        "name": origin.name if origin else "",
+        "derivative": bool(origin and origin.derivative),
         "kernel": found.kernel,
         "operation": found.operation,
         "node": found.line,
