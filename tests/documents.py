@@ -2,7 +2,8 @@
 
 `net`: a file that compiles; without a net of its own it is a library. Words after it:
 `body` (statements inside a net), `error SLUG` (must be refused so), `NAME.net` (kept as a file for
-the blocks that follow).
+the blocks that follow), `wrong`, `right`, `beside` (examples of an error code, which
+`tests/test_errors.py` compiles).
 `python`: runs; the blocks of a document share their names. `<!-- python` … `-->` runs unseen.
 `console`: every `$ netc …` succeeds and prints the lines shown, in this order; `…` stands for
 anything. Words after it: `fails` (exit status 1), `avx512` (only on such a machine).
@@ -42,6 +43,11 @@ class Block:
         """The word that follows `word`."""
         following = dict(zip(self.words, self.words[1:], strict=False))
         return following.get(word)
+
+    @property
+    def explains(self) -> bool:
+        """Whether it is an example of an error code."""
+        return bool({"wrong", "right", "beside"} & set(self.words))
 
     @property
     def file(self) -> str | None:

@@ -51,6 +51,7 @@ ORDER: Final = (
     "netc.settings",
     "netc.stages",
     "netc.summary",
+    "netc.explained",  # error codes with their examples
     "netc.model",
     "netc.probing",  # models that show what is inside another
     "netc.failure",  # the report of a call that made a NaN

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from inspect import cleandoc
 from pathlib import Path
 from shutil import get_terminal_size
 from textwrap import fill
@@ -14,7 +12,8 @@ from netc.cli.library import catalogue, page, prelude
 from netc.compiler.elaborate.imports import linked
 from netc.compiler.elaborate.primitives import PRIMITIVES
 from netc.compiling import library_of, read_source
-from netc.grammar.diagnostics import KINDS, CompileError
+from netc.explained import explanations, show
+from netc.grammar.diagnostics import CompileError
 from netc.grammar.format import format_source
 from netc.grammar.parser import parse
 from netc.runtime.errors import DataError, suggestion
@@ -58,14 +57,14 @@ def doc(options: Namespace) -> int:
 
 
 def explain(options: Namespace) -> int:
-    """Prints what an error code means."""
-    import_module("netc.compiler.stages")  # every kind of mistake declares itself on import
+    """Prints what an error code means, with a wrong and a right example; without one, all codes."""
+    found = explanations()
     if options.code is None:
-        print("\n".join(sorted(KINDS)))
+        print("\n".join(found))
         return 0
-    if options.code not in KINDS:
-        raise DataError(f"there is no error code `{options.code}`", suggestion(options.code, KINDS))
-    print(f"error[{options.code}]\n\n{cleandoc(KINDS[options.code].__doc__ or '')}")
+    if options.code not in found:
+        raise DataError(f"there is no error code `{options.code}`", suggestion(options.code, found))
+    print(show(found[options.code]))
     return 0
 
 
