@@ -7,6 +7,7 @@ graphs are those of the program, node for node.
 from __future__ import annotations
 
 from difflib import unified_diff
+from itertools import count
 from typing import TYPE_CHECKING, Final
 
 from netc.compiler.functions import function_graph
@@ -238,10 +239,11 @@ def labels(found: Provenance, one: Change) -> tuple[dict[Node, str], dict[Node, 
     nodes: Sequence[Node] = one.after.nodes()
     after = {node: before[node] for node in nodes if node in before}
     taken = set(after.values())
+    number = count(1)
     for node in nodes:
         if node not in after:
             name = _inherited(node, found.trail, before, taken)
-            after[node] = name or f"%new{sum(n.startswith('%new') for n in taken) + 1}"
+            after[node] = name or f"%new{next(number)}"
             taken.add(after[node])
     return before, after
 

@@ -62,10 +62,8 @@ def standalone(graph: Graph, target: Target, *, as_written: bool = False) -> Sta
     like `check`.
     """
     check(graph)
-    # `update` alone reads an objective; inputs without the batch are one sample
+    # `update` alone reads an objective
     name: FunctionName = "update" if ("scalar", "objective") in sources(graph) else "infer"
-    if of_one_sample(graph):
-        name = "infer_one"
     lanes = target.lanes(graph.nodes()[0].type.precision)
     found = manifest(graph, lanes)
     passes = pipeline.NEEDED if as_written else pipeline.PASSES
