@@ -3,11 +3,12 @@
 All ways do the same multiplications, but a block does those of all its lanes, and a group those of
 all its samples; one sample after the other reads the weights again for each. A layer of one sample
 is bound by the weights' way into the registers, a convolution by its multiplications.
+
+Invariant: more samples than one block has go by blocks, which several threads can share.
 """
 
 from __future__ import annotations
 
-from math import inf
 from typing import TYPE_CHECKING, Final
 
 from netc.compiler.ops.contract import Contract
@@ -44,17 +45,15 @@ GROUP_USE: Final = 0.9
 ALONE_USE: Final = 0.45
 """The share that one sample reaches: rows are rarely whole vectors, and activations weigh more."""
 
-GROUP: Final = 8
-"""Samples of a group: 4 take as long where weights come from afar, 12 gain little a sample."""
+GROUP: Final = 4
+"""Samples of a group: 8 save a tenth for each, but what is computed in vain is more."""
 
-WINDOWS_GROUP: Final = 4
-"""The same for nets with convolutions: each sample that is computed in vain costs more there."""
+FAR_GROUP: Final = 8
+"""The same for products whose weights come from afar: 4 take as long, 12 gain little for each."""
 
-MOST: Final = 1024
-"""Samples of a call that are asked about: what many of them need is far from the limits above."""
 
-SHARED: Final = 200_000.0
-"""Nanoseconds from which on more than two blocks are left to several threads, which share them."""
+CALL: Final = 3000.0
+"""Nanoseconds that a call by blocks takes longer: few samples have a shorter way from Python."""
 
 
 @record
@@ -78,10 +77,11 @@ class Costs:
 
 def few_samples(graph: Graph, lanes: int) -> Ways:
     """The ways of a graph of inference in which no sample depends on another."""
-    contractions = [n.op for n in graph.nodes() if isinstance(n.op, Contract) and n.type.batched]
+    contractions = _contractions(graph)
     if not contractions:
         return Ways(lanes // 2)
-    size = WINDOWS_GROUP if any(op.windows for op in contractions) else GROUP
+    windows = any(isinstance(n.op, Contract) and n.op.windows for n in contractions)
+    size = FAR_GROUP if _far(graph) and not windows else GROUP
     cost = _costs(graph, lanes, size)
     few = 0
     while few < lanes and _alone(cost, few + 1) <= min(
@@ -91,9 +91,7 @@ def few_samples(graph: Graph, lanes: int) -> Ways:
     if not stackable(graph):
         return Ways(few)
     several = few
-    while several < MOST and _groups(cost, size, several + 1) < min(
-        _blocks(cost, lanes, several + 1), inf if several < 2 * lanes else SHARED
-    ):
+    while several < lanes and _groups(cost, size, several + 1) < _blocks(cost, lanes, several + 1):
         several += 1
     return Ways(few, size, several)
 
@@ -110,22 +108,37 @@ def _blocks(cost: Costs, lanes: int, samples: int) -> float:
     return cost.call + cost.block * -(-samples // lanes)
 
 
+def _contractions(graph: Graph) -> list[Node]:
+    return [n for n in graph.nodes() if isinstance(n.op, Contract) and n.type.batched]
+
+
+def _weights(node: Node) -> int:
+    """Numbers that all samples share."""
+    return sum(a.type.size for a in node.args if not a.type.batched)
+
+
+def _far(graph: Graph) -> bool:
+    """Whether the weights have to come from beyond the second-level cache in every call."""
+    width = ELEMENT_BYTES[graph.roots[0].type.precision]
+    return sum(map(_weights, _contractions(graph))) * width > NEAR_BYTES
+
+
 def _costs(graph: Graph, lanes: int, size: int) -> Costs:
-    alone = group = block = call = 0.0
+    alone = group = block = 0.0
+    call = CALL
     speed = MULTIPLICATIONS * lanes / 16
-    nodes = [n for n in graph.nodes() if isinstance(n.op, Contract) and n.type.batched]
-    weights = [sum(a.type.size for a in n.args if not a.type.batched) for n in nodes]
+    nodes = _contractions(graph)
     single = one_sample(graph).nodes()
     slow = {
         n.op for n in single if isinstance(n.op, Contract) and choose_tile(n, lanes).form == "loops"
     }
     width = ELEMENT_BYTES[graph.roots[0].type.precision]
-    far = sum(weights) * width > NEAR_BYTES
-    for node, elements in zip(nodes, weights, strict=True):
+    far = _far(graph)
+    for node in nodes:
         assert isinstance(node.op, Contract)
-        reading = elements * width / (FAR if far else NEAR)
+        reading = _weights(node) * width / (FAR if far else NEAR)
         multiplying = node.op.multiplications(*(a.type for a in node.args)) / speed
-        idle = _whole_vectors(node, lanes)
+        idle = 1.0 if node.op.windows else _whole_vectors(node, lanes)
         use = ALONE_USE if node.op.windows else GROUP_USE
         waiting = multiplying * speed / IN_TURN if node.op in slow else 0.0
         alone += max(reading, idle * multiplying / ALONE_USE) + waiting
