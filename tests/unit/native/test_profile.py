@@ -106,14 +106,22 @@ def test_stamped_function_computes_the_same(program):
     assert found[0] == found[1]
 
 
-def test_few_samples_go_one_by_one(program):
+def test_few_samples_go_one_by_one_and_some_in_groups(program):
     few = program.manifest.inference.few
     assert few > 0
     found = profile(program, "infer", few, seconds=QUICK)
     assert found.function == "infer_one"
     assert all(k.calls == few for k in found.kernels if k.description.operations)
     assert sum(k.description.operations for k in found.kernels) == 2 * few * (6 * 5 + 5 * 3)
-    many = profile(program, "infer", few + 1, seconds=QUICK)
+    ways = program.manifest.inference
+    assert few < ways.several
+    some = profile(program, "infer", ways.several, seconds=QUICK)
+    groups = -(-ways.several // ways.group)
+    assert some.function == "infer_group"
+    assert all(k.calls == groups for k in some.kernels if k.description.operations)
+    computed = 2 * groups * ways.group * (6 * 5 + 5 * 3)
+    assert sum(k.description.operations for k in some.kernels) == computed
+    many = profile(program, "infer", ways.several + 1, seconds=QUICK)
     assert many.function == "infer"
 
 
