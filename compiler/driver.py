@@ -218,17 +218,18 @@ class Program:
         kept = self.kept.varied(name)
         return Program(self.request, outline, self.target, kept, self.timings, _text=text)
 
-    def probed(self, *, training: bool, targets: bool = True) -> Program:
+    def probed(self, *, training: bool, targets: bool = True, indices: bool = False) -> Program:
         """The program whose outputs are all values on the way in one mode, with their gradients.
 
         Its targets are inputs, and its stored values start at 0. Without `targets` it has none,
-        and no gradients.
+        and no gradients. With `indices` its outputs are the indices that are to be checked.
         """
         from netc.compiler.probed import probed  # noqa: PLC0415 - costly, not always needed
 
         mode = "training" if training else "inference"
-        key = ("probed", mode, *(() if targets else ("inputs",)))
-        return self._of(lambda m: probed(m, training=training, targets=targets), *key)
+        key = (*(() if targets else ("inputs",)), *(("indices",) if indices else ()))
+        what = {"training": training, "targets": targets, "indices": indices}
+        return self._of(lambda m: probed(m, **what), "probed", mode, *key)
 
     def held(self) -> Program:
         """The program whose output is the objective, with what `stop_gradient` holds as inputs."""

@@ -16,7 +16,9 @@ from netc.compiler.ir.graph import toposort
 from netc.compiler.ops.source import Source, constant
 
 if TYPE_CHECKING:
-    from netc.compiler.elaborate.model import Model, Port, Stored
+    from collections.abc import Collection
+
+    from netc.compiler.elaborate.model import Index, Model, Port, Stored
     from netc.compiler.ir.graph import Node
     from netc.compiler.ir.types import Precision
 
@@ -24,15 +26,20 @@ GRADIENT = "gradient "
 """Before the name of a value: the derivative of the objective by it, for each sample."""
 
 
-def probed(model: Model, *, training: bool, targets: bool = True) -> Model:
+def probed(model: Model, *, training: bool, targets: bool = True, indices: bool = False) -> Model:
     """The model whose outputs are the values that one mode of `model` passes through.
 
     A value that the objective is made of has its gradient as one more output. Both modes of the
     result are that mode. Without `targets` it has none, no gradients, and only such values as
-    depend on none.
+    depend on none. With `indices` it has those of `checked_indices` instead, by their numbers.
     """
     values = model.training if training else model.inference
-    shown = _shown(values) if targets else _without(values, model.targets)
+    if indices:
+        found = checked_indices(model, training=training, targets=targets)
+        named = (Named(f"index {i}", one.node, one.span) for i, one in enumerate(found))
+        shown = Values(tuple(named), None, None, ())
+    else:
+        shown = _shown(values) if targets else _without(values, model.targets)
     return replace(
         model,
         inputs=(*model.inputs, *model.targets) if targets else model.inputs,
@@ -57,16 +64,24 @@ def _shown(values: Values) -> Values:
     return Values((*seen, *slopes), None, None, ())
 
 
+def checked_indices(model: Model, *, training: bool, targets: bool) -> list[Index]:
+    """The indices of a mode that no type keeps in range, without those that depend on targets."""
+    values = model.training if training else model.inference
+    absent = set() if targets else {port.name for port in model.targets}
+    return [one for one in values.indices if not _reads(one.node, absent)]
+
+
+def _reads(node: Node, absent: Collection[str]) -> bool:
+    """Whether a value needs inputs that are absent, or stands inside a rule of one's own."""
+    sources = [one.op for one in toposort([node]) if isinstance(one.op, Source)]
+    return any(
+        op.space == "placeholder" or (op.space == "input" and op.name in absent) for op in sources
+    )
+
+
 def _without(values: Values, targets: tuple[Port, ...]) -> Values:
     absent = {port.name for port in targets}
-    seen = [
-        one
-        for one in _once(values.seen)
-        if not any(
-            isinstance(node.op, Source) and node.op.space == "input" and node.op.name in absent
-            for node in toposort([one.node])
-        )
-    ]
+    seen = [one for one in _once(values.seen) if not _reads(one.node, absent)]
     return Values(tuple(seen), None, None, ())
 
 

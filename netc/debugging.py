@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from netc.failure import report
+from netc.failure import misplaced, report
 from netc.model import Model, Outputs
 from netc.probing import probed
 from netc.records import record
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from netc.compiler.driver import Program
+    from netc.compiler.elaborate.model import Index
     from netc.compiler.ir.op import Environment
     from netc.compiler.program import Block
     from netc.model import Defines
@@ -59,6 +60,8 @@ class DebugModel(Model):
     ) -> None:
         super().__init__(program, defines=defines, seed=seed, threads=threads)
         self._watched.explain = self._explained
+        self._watched.inspect = self._inspected
+        self._indexing: dict[tuple[bool, bool], tuple[list[Index], Model | None]] = {}
         self._inside: dict[tuple[bool, bool], Model] = {}
         self._values: tuple[Call, dict[str, Array]] | None = None  # of the call they were read of
 
@@ -199,8 +202,7 @@ class DebugModel(Model):
     def _computed(self, call: Call) -> dict[str, Array]:
         """All values of a call, with their gradients if it had targets."""
         training = call.function in TRAINING
-        ports = self.manifest.targets
-        targets = all(port.name in call.batch.arrays for port in ports)
+        targets = self._has_targets(call)
         if (training, targets) not in self._inside:
             self._inside[training, targets] = probed(self, training=training, targets=targets)
         inside = self._inside[training, targets]
@@ -212,6 +214,38 @@ class DebugModel(Model):
         if not isinstance(found, dict):
             found = {inside.manifest.outputs[0].name: found}
         return {**found, **given}
+
+    def _inspected(self, call: Call) -> None:
+        """Refuses a call with an index out of range."""
+        if call.function == "update":
+            return
+        mode = call.function in TRAINING, self._has_targets(call)
+        if mode not in self._indexing:
+            self._indexing[mode] = self._checking(*mode)
+        indices, inside = self._indexing[mode]
+        if inside is None:
+            return
+        _return_to(inside, call, self)
+        ports = inside.manifest.inputs
+        missing = {p.name: np.zeros((call.batch.samples, *p.shape), self.dtype) for p in ports}
+        found = inside.forward({**missing, **call.batch.arrays}, training=True)
+        arrays = list(found.values()) if isinstance(found, dict) else [found]
+        for index, array in zip(indices, arrays, strict=True):
+            outside = (array != -1) & ~((array >= 0) & (array < index.size))
+            if outside.any():
+                raise DebugError(*misplaced(call, index, array, outside))
+
+    def _checking(self, training: bool, targets: bool) -> tuple[list[Index], Model | None]:
+        """The indices that a mode has to look at, and the model that computes them."""
+        from netc.compiler.probed import checked_indices  # noqa: PLC0415 - loads the compiler
+
+        found = checked_indices(self._program.model, training=training, targets=targets)
+        if not found:
+            return found, None
+        return found, probed(self, training=training, targets=targets, indices=True)
+
+    def _has_targets(self, call: Call) -> bool:
+        return all(port.name in call.batch.arrays for port in self.manifest.targets)
 
     def _explained(self, call: Call, bad: Bad) -> DebugError:
         from netc.compiler.blame import blame  # noqa: PLC0415 - only for what went wrong

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from netc.grammar.diagnostics import excerpt
 from netc.runtime.errors import count, listing
 from netc.runtime.watched import TRAINING
@@ -14,8 +16,12 @@ from netc.runtime.watched import TRAINING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from numpy.typing import NDArray
+
     from netc.compiler.blame import Blame, Operand
+    from netc.compiler.elaborate.model import Index
     from netc.compiler.provenance import Origin
+    from netc.runtime.arrays import Array
     from netc.runtime.watched import Bad, Call
 
 
@@ -41,6 +47,34 @@ def report(call: Call, bad: Bad, found: Blame | None) -> tuple[str, str, dict[st
         lines.append(excerpt(found.origin.span, _part(found.origin)))
     lines += [f"{label:<10}{text}" for label, text in _details(call, results, found) if text]
     return "\n".join(lines), "", facts
+
+
+def misplaced(
+    call: Call, index: Index, array: Array, outside: NDArray[np.bool_]
+) -> tuple[str, str, dict[str, object]]:
+    """Message, help and facts of an index that is none of its axis; `outside` says which are."""
+    when = f"step {call.counters.step}" if call.function in TRAINING else f"`{call.function}`"
+    sample, *element = (int(i) for i in np.argwhere(outside)[0])
+    value, last = float(array[sample, *element]), index.size - 1
+    wrong = int(outside.sum())
+    facts: dict[str, object] = {
+        "function": call.function,
+        "step": call.counters.step,
+        "place": str(index.span),
+        "operation": "index",
+        "sample": sample,
+        "element": element,
+        "value": value,
+        "size": index.size,
+    }
+    place = f"sample {sample}" + (f", element {element}" if element else "")
+    lines = [
+        f"{when}: the index {value:.9g} is none of 0 … {last}",
+        excerpt(index.span, f"picks from {index.size}"),
+        f"at        {place}, {wrong:,} of {count(outside.size, 'number')} like it",
+        f"function  {call.function}",
+    ]
+    return "\n".join(lines), "without `debug` it picks 0; -1 says so on purpose", facts
 
 
 def _part(origin: Origin) -> str:

@@ -10,14 +10,14 @@ from dataclasses import replace
 from netc.model import Model
 
 
-def probed(model: Model, *, training: bool, targets: bool = True) -> Model:
+def probed(model: Model, *, training: bool, targets: bool = True, indices: bool = False) -> Model:
     """A model of the same net whose outputs are all values on the way, with their gradients.
 
     Both its modes are one mode of the net. A gradient is named `gradient <value>`. Targets are
     inputs of it; without `targets` it has none, no gradients, and no value that depends on one.
-    `follow` gives it its values.
+    `follow` gives it its values. With `indices` its outputs are the indices to be checked instead.
     """
-    program = model._program.probed(training=training, targets=targets)
+    program = model._program.probed(training=training, targets=targets, indices=indices)
     return Model(program, defines={}, seed=model.seed, threads=model.threads)
 
 

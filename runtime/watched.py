@@ -63,7 +63,8 @@ class Watched(Executable):
 
     `last` is the last call, `last_step` the last one that moved the parameters, with the results
     and the stored values, by space, that it `left`, before those were put back if it failed.
-    `explain` makes the error of a call whose results are not finite.
+    `inspect` may refuse a call before it is made, `explain` makes the error of a call whose results
+    are not finite.
     """
 
     def __init__(
@@ -80,6 +81,7 @@ class Watched(Executable):
         self.last: Call | None = None
         self.last_step: Call | None = None
         self.left: tuple[tuple[float, ...], dict[str, NDArray[np.uint8]]] = ((), {})
+        self.inspect: Callable[[Call], None] = _unseen
         self.explain: Callable[[Call, Bad], DebugError] = _plainly
         self._turn = RLock()
 
@@ -89,6 +91,12 @@ class Watched(Executable):
         """Like any executable's; DebugError when a result or a stored value is not finite."""
         with self._turn:
             call = self._given(name, rows, data, states)
+            try:
+                self.inspect(call)
+            except DebugError:
+                if name in STEPPING:
+                    self.left = (), {s: v.memory.copy() for s, v in self._stored()}
+                raise
             results = super().run(name, rows, data, states)
             if name in STEPPING:
                 left = self.left[1]  # memory that is written again costs a tenth of new one
@@ -100,6 +108,7 @@ class Watched(Executable):
         """Like any executable's; DebugError when an output is not finite."""
         with self._turn:
             call = self._given("infer", rows, data, None)
+            self.inspect(call)
             super().infer(rows, data)
             self._check(call, data, [])
 
@@ -270,6 +279,10 @@ def _rows_at(
             memory: Any = (c_char * (rows * prod(port.shape) * dtype.itemsize)).from_address(place)
             found[port.name] = np.frombuffer(memory, dtype).reshape(rows, *port.shape)
     return found
+
+
+def _unseen(call: Call) -> None:
+    """Nothing is wrong with a call."""
 
 
 def _plainly(call: Call, bad: Bad) -> DebugError:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from netc.compiler.elaborate import known
 from netc.compiler.elaborate.arithmetic import tensor
 from netc.compiler.elaborate.build import broadcast, elementwise, reshape
+from netc.compiler.elaborate.model import Index
 from netc.compiler.elaborate.shape_mistakes import (
     IndexRange,
     LabelRange,
@@ -46,7 +47,7 @@ def index(operand: Operand, items: Sequence[Item], scope: Scope) -> Value:
     if len(evaluated) == 1 and isinstance(evaluated[0], Operand):
         picked = evaluated[0]
         if isinstance(picked.value, Tensor):
-            return Tensor(pick(operand, x, picked))
+            return Tensor(pick(operand, x, picked, scope))
     return Tensor(_select(operand, x, evaluated, scope))
 
 
@@ -63,7 +64,8 @@ def _index_list(values: tuple[Known, ...], item: Item, operand: Operand, scope: 
     assert not isinstance(item, tree.Rest)
     place = Operand(scope.evaluate(item), item.span)
     if isinstance(place.value, Tensor):
-        return Tensor(pick(operand, tensor(operand, scope, "the indexed value").node, place))
+        x = tensor(operand, scope, "the indexed value").node
+        return Tensor(pick(operand, x, place, scope))
     return values[position(place, len(values))]
 
 
@@ -129,7 +131,7 @@ def bounds(item: tree.Slice, size: int, scope: Scope) -> tuple[int, int]:
     return start, stop
 
 
-def pick(operand: Operand, x: Node, label: Operand) -> Node:
+def pick(operand: Operand, x: Node, label: Operand, scope: Scope) -> Node:
     """`x[label]`: the element of the last axis that each label numbers; 0 for an unknown label.
 
     `label` is a scalar or has the shape of `x` without its last axis.
@@ -149,7 +151,7 @@ def pick(operand: Operand, x: Node, label: Operand) -> Node:
                 found=show_shape(shape),
             )
         )
-    _check_labels(label, shape[-1])
+    _check_labels(label, shape[-1], scope)
     if not x.type.batched and t.type.rank == 0 and shape[-1] > LARGEST_MASK:
         return make(Gather(len(shape) - 1), x, t)
     numbers = broadcast(make(Iota(shape[-1], x.type.precision)), shape)
@@ -167,13 +169,16 @@ def gather(use: Use) -> Value:
     given = use.get("axis")
     place = 0 if given is None else known.integer(given, "`axis`")
     axis = known.axis(given or operand, place, x.type.shape)
-    _check_labels(indices, x.type.shape[axis])
+    _check_labels(indices, x.type.shape[axis], use.scope)
     return Tensor(make(Gather(axis), x, numbers))
 
 
-def _check_labels(label: Operand, size: int) -> None:
-    """Labels known to be 0 … K-1 all name a place."""
+def _check_labels(label: Operand, size: int, scope: Scope) -> None:
+    """Labels known to be 0 … K-1 all name a place; other indices are on record."""
     classes = label.value.classes if isinstance(label.value, Tensor) else None
+    if isinstance(label.value, Tensor) and classes is None:
+        found = Index(label.value.node, size, scope.site or label.span)
+        scope.session.indices.setdefault((found.node, size), found)
     if classes is not None and classes > size:
         raise Failure(
             LabelRange(

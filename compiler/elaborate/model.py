@@ -56,11 +56,21 @@ class Named:
 
 
 @record
+class Index:
+    """A computed index: one of 0 … size - 1 is meant, or -1 for none."""
+
+    node: Node
+    size: int
+    span: Span
+
+
+@record
 class Values:
     """What the net computes in one mode. `loss` is a scalar for each sample, `penalty` unbatched.
 
     Both are None when the net has none. `next_states` are the values of `<-` (training only).
     `seen` are the batched values on the way: bindings of the net, and what its layers return.
+    `indices` are those that no type keeps in range.
     """
 
     outputs: tuple[Named, ...]
@@ -69,6 +79,7 @@ class Values:
     metrics: tuple[Named, ...]
     next_states: tuple[Named, ...] = ()
     seen: tuple[Named, ...] = ()
+    indices: tuple[Index, ...] = ()
 
 
 @record

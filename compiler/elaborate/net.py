@@ -70,7 +70,8 @@ class Collected:
             for named in (self.outputs, self.metrics)
         )
         loss, penalty = _total(self.losses), _total(self.penalties)
-        return Values(outputs, loss, penalty, metrics, states, self._seen())
+        indices = tuple(self.scope.session.indices.values())
+        return Values(outputs, loss, penalty, metrics, states, self._seen(), indices)
 
     def _seen(self) -> tuple[Named, ...]:
         """The batched values on the way by names that are unique; those of bindings come first."""

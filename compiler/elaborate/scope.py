@@ -17,7 +17,7 @@ from netc.records import record
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from netc.compiler.elaborate.model import LayerRow, Named, Stored
+    from netc.compiler.elaborate.model import Index, LayerRow, Named, Stored
     from netc.compiler.elaborate.values import Callable_, Known, Number, Operand, Value
     from netc.compiler.ir.graph import Node
     from netc.compiler.ir.types import Precision
@@ -154,6 +154,7 @@ class Session:
     rows: dict[str, LayerRow] = field(default_factory=dict)
     returned: list[Named] = field(default_factory=list)
     """What layers returned, in the order of their applications."""
+    indices: dict[tuple[Node, int], Index] = field(default_factory=dict)
     groups: list[GroupUse] = field(default_factory=list)
     paths: dict[str, Path] = field(default_factory=dict)
     broken: frozenset[Definition | Instance] = frozenset()

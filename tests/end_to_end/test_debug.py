@@ -279,3 +279,36 @@ def test_a_run_stops_before_the_step_that_fails() -> None:
     other.params["p.dense.W"][...] = 1
     other.fit(x, t, shuffle=False, progress=False)
     assert stored(model) == stored(other)
+
+
+PICKING = """
+net Words {
+  input id: int[2]
+  input u: []
+  target y: [3]
+  e = mean(id |> embedding(5, 3), 0)
+  k = e[floor(10 * u)]
+  output z = e + k
+  loss squared_error(e + k, y)
+}
+train { optimizer = sgd() }
+"""
+
+
+def test_indices_out_of_range_are_refused() -> None:
+    model = netc.compile(source=PICKING, debug=True)
+    ids, u, y = np.array([[0, 4], [-1, 3]]), np.array([0.1, -0.1]), np.zeros((2, 3))
+    model.step(ids, u, y)
+    model.forward(ids, u)
+    before = stored(model)
+    for call, data in (("step", (u, y)), ("forward", (u,)), ("evaluate", (u, y))):
+        with pytest.raises(netc.DebugError, match=r"the index 5 is none of 0 … 4") as caught:
+            getattr(model, call)([[0, 4], [5, 3]], *data)
+        facts = caught.value.details
+        assert (facts["place"], facts["sample"], facts["element"]) == ("<source>:6:18", 1, [0])
+    with pytest.raises(netc.DebugError, match=r"the index 3 is none of 0 … 2") as caught:
+        model.step(ids, [0.1, 0.35], y)
+    assert caught.value.details["place"] == "<source>:7:9"
+    assert "7 |   k = e[floor(10 * u)]" in str(caught.value)
+    assert stored(model) == before
+    netc.compile(source=PICKING).forward([[0, 4], [5, 3]], [0.1, 0.35])
