@@ -37,14 +37,14 @@ def page(
     """The HTML of a program for runs over so many samples; `seconds` measures its kernels."""
     net = program_data(program, samples)
     found = [function_data(program, name, samples, seconds) for name in functions]
-    packed = [_packed("program", {**net, "functions": list(functions)})]
-    packed += [_packed(f"function-{data['name']}", data) for data in found]
+    scripts = [packed("program", {**net, "functions": list(functions)})]
+    scripts += [packed(f"function-{data['name']}", data) for data in found]
     title = escape(f"{program.manifest.name}: netc explore")
     script = "\n".join(_file(f"{name}.js") for name in SCRIPTS)
     parts = {
         "{{title}}": title,
         "{{style}}": _file("style.css"),
-        "{{data}}": "\n".join(packed),
+        "{{data}}": "\n".join(scripts),
         "{{script}}": f'"use strict";\n(() => {{\n{script}\n}})();',
     }
     html = _file("page.html")
@@ -57,7 +57,8 @@ def _file(name: str) -> str:
     return files(__package__).joinpath(name).read_text(encoding="utf-8")
 
 
-def _packed(name: str, data: Mapping[str, object]) -> str:
+def packed(name: str, data: Mapping[str, object]) -> str:
+    """Data as an element of the page, to be unpacked under their name."""
     text = json.dumps(data, separators=(",", ":"), allow_nan=False)
-    packed = b64encode(compress(text.encode(), 9)).decode("ascii")
-    return f'<script type="text/plain" id="data-{name}">{packed}</script>'
+    content = b64encode(compress(text.encode(), 9)).decode("ascii")
+    return f'<script type="text/plain" id="data-{name}">{content}</script>'

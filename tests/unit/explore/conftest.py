@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import re
+import zlib
+from base64 import b64decode
 from typing import TYPE_CHECKING
 
 import pytest
@@ -39,3 +43,9 @@ def small() -> Program:
 @pytest.fixture(scope="session")
 def html(small: Program) -> str:
     return page(small, 64, ("infer", "step"))
+
+
+def unpacked(html: str) -> dict[str, dict]:
+    """The data of a page by their names."""
+    found = re.findall(r'<script type="text/plain" id="data-([\w-]+)">([^<]*)</script>', html)
+    return {name: json.loads(zlib.decompress(b64decode(data))) for name, data in found}

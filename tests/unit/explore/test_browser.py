@@ -13,6 +13,11 @@ from html import unescape
 
 import pytest
 
+from netc.explore.page import packed
+
+from .conftest import unpacked
+
+LAYERS = 1000
 BROWSER = next(
     (b for b in ("chromium", "chromium-browser", "google-chrome") if shutil.which(b)), ""
 )
@@ -80,6 +85,16 @@ const run = async () => {
   await later(500);
   const drawn = ["#kernels .scroll .kernel", "#graph .box"].map((query) => all(query).length);
   found.step = { kernels: drawn[0], boxes: drawn[1] };
+  chooser.value = "huge";
+  chooser.dispatchEvent(new Event("change"));
+  await later(1500);
+  found.huge = {
+    boxes: all("#graph .box").length, runs: all("#graph .box.run").length,
+    rows: all("#kernels .scroll .kernel").length, buffers: all("#memory .buffer").length,
+    notes: texts("#kernels .note, #graph .note, #memory .note").join("; "),
+  };
+  send(document.querySelector("#graph .box.run"), "dblclick");
+  found.huge.opened = all("#graph .box").length;
   const theme = document.getElementById("theme");
   const colour = () => getComputedStyle(document.body).backgroundColor;
   theme.value = "light"; theme.dispatchEvent(new Event("change"));
@@ -111,9 +126,38 @@ def open_page(html: str, folder, script: str) -> tuple[dict, str]:
     return json.loads(unescape(made[1])), done.stderr
 
 
+def huge(function: dict, layers: int) -> dict:
+    """A function whose kernels and buffers stand there so many times, each after the other."""
+    kernels, buffers = function["kernels"], function["memory"]["buffers"]
+    count = len(kernels)
+    return {
+        **function,
+        "name": "huge",
+        "phases": [{"first": 0, "count": count * layers, "kind": "single", "barrier": False}],
+        "kernels": [
+            {**k, "from": [n + at * count for n in k["from"]] or [max(0, at * count - 1)]}
+            for at in range(layers)
+            for k in kernels
+        ],
+        "memory": {
+            **function["memory"],
+            "buffers": [
+                {**b, **{key: b[key] + at * count for key in ("first", "last", "from", "to")}}
+                for at in range(layers)
+                for b in buffers
+            ],
+        },
+    }
+
+
 @pytest.fixture(scope="module")
 def opened(html, tmp_path_factory):
-    return open_page(html, tmp_path_factory.mktemp("browser"), SELF_TEST)
+    data = unpacked(html)
+    program = {**data["program"], "functions": [*data["program"]["functions"], "huge"]}
+    old = re.search(r'<script type="text/plain" id="data-program">.*', html)[0]
+    large = packed("function-huge", huge(data["function-infer"], LAYERS))
+    page = html.replace(old, f"{packed('program', program)}\n{large}")
+    return open_page(page, tmp_path_factory.mktemp("browser"), SELF_TEST)
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +172,7 @@ def test_nothing_goes_wrong(opened):
 
 
 def test_elements_are_there(found):
-    assert found["functions"] == ["infer", "step"]
+    assert found["functions"] == ["infer", "step", "huge"]
     assert found["kernels"] == found["boxes"] >= 5
     assert found["operations"] >= 8
     assert found["buffers"] >= 4
@@ -172,3 +216,15 @@ def test_stages_themes_and_names_for_readers(found):
     assert found["unnamed"] == 0
     panes = {"source", "kernels", "graph", "memory", "upper", "lower", "panes"}
     assert panes <= set(found["focus"])
+
+
+def test_a_net_of_a_thousand_layers_is_summed_up(found):
+    kernels = found["kernels"] * LAYERS
+    seen = found["huge"]
+    assert seen["boxes"] == seen["runs"] <= 120
+    assert seen["rows"] == 400
+    assert seen["buffers"] == 1500
+    assert f"{kernels} kernels, in runs" in seen["notes"]
+    assert f"{kernels - 400} not listed" in seen["notes"]
+    assert "smallest buffers not drawn" in seen["notes"]
+    assert seen["opened"] > seen["boxes"]

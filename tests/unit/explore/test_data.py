@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import re
-import zlib
-from base64 import b64decode
 from pathlib import Path
 
 import pytest
@@ -15,15 +12,9 @@ from netc.compiling import library_of, program_of, read_source
 from netc.explore.collect import function_data, program_data
 from netc.grammar.source import Source
 
-from .conftest import TEXT
+from .conftest import TEXT, unpacked
 
 ROOT = Path(__file__).parents[3]
-
-
-def unpacked(html: str) -> dict[str, dict]:
-    """The data of a page by their names."""
-    found = re.findall(r'<script type="text/plain" id="data-([\w-]+)">([^<]*)</script>', html)
-    return {name: json.loads(zlib.decompress(b64decode(data))) for name, data in found}
 
 
 @pytest.fixture(scope="module")
