@@ -3,6 +3,7 @@
 
 const MOST_DRAWN = 240;
 const MOST_OPENED = 150;
+const MOST_AT_ONCE = 2500;
 const RUNS = 120;
 const LETTER = 6.3;
 
@@ -35,7 +36,7 @@ class Graph {
     const kernels = state.data.kernels;
     const total = kernels.reduce((sum, kernel) => sum + kernel.nodes.length, 0);
     this.summary = kernels.length > MOST_DRAWN;
-    this.check.disabled = this.summary || total > 4 * MOST_OPENED * 4;
+    this.check.disabled = this.summary || total > MOST_AT_ONCE;
     this.check.checked = !this.summary && total <= MOST_OPENED;
     this.opened = new Set(this.check.checked ? kernels.keys() : []);
     this.unfolded = new Set();
@@ -124,7 +125,8 @@ class Graph {
     const [x, y] = [place.x - box.w / 2, place.y - box.h / 2];
     const share = box.numbers.reduce((sum, n) => sum + shareOf(n), 0);
     const kernel = kernels[box.numbers[0]];
-    const lines = linesText(new Set(box.numbers.flatMap((n) => state.data.lines[kernels[n].lines])));
+    const own = box.numbers.flatMap((n) => state.data.lines[kernels[n].lines]);
+    const lines = linesText([...new Set(own)]);
     const group = shape("g", {
       class: box.numbers.length > 1 ? "box run" : "box", role: "option", id: `box-${at}`, "data-box": at,
       transform: `translate(${x},${y})`, "aria-selected": "false",

@@ -125,4 +125,8 @@ const lineText = (line) => {
   const number = line - text.first + 1;
   return text === texts[0] ? String(number) : `${text.name}:${number}`;
 };
-const linesText = (lines) => [...lines].sort((a, b) => a - b).map(lineText).join(", ");
+// The lines of a list in its order, the one that gives the colour first; those of a set sorted.
+const linesText = (lines) => {
+  const numbers = lines instanceof Set ? [...lines].sort((a, b) => a - b) : lines;
+  return numbers.map(lineText).join(", ");
+};

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from netc.compiler.functions import undifferentiated
 from netc.compiler.ops.text import show
+from netc.compiler.passes import pipeline
 from netc.compiler.stages import native_texts
 from netc.records import record
 
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
 MOST_LINES: Final = 40_000
 """Lines of one text on the page; of a longer one the rest is left out."""
+
+SUMMARIES: Final = {step.name: step.summary for step in pipeline.PASSES}
+"""What each pass does."""
 
 NUMBERED: Final = re.compile(r"%(\d+) = ")
 RETURNED: Final = re.compile(r"return \w+ .* %(\d+)\s*(?:#.*)?$")
@@ -101,7 +105,10 @@ class Texts:
     def _passes(self) -> list[dict[str, object]]:
         """The graph after each pass that changes it; the last one is `simplified`."""
         found = [change for change in self._known.changes if change.before != change.after]
-        return [self._graph(f"after {one.name}", "a pass", one.after) for one in found[:-1]]
+        return [
+            self._graph(f"after {one.name}", SUMMARIES.get(one.name, ""), one.after)
+            for one in found[:-1]
+        ]
 
     def _graph(self, name: str, what: str, graph: Graph) -> dict[str, object]:
         nodes = graph.nodes()
