@@ -43,14 +43,16 @@ class Placed:
 
         Raises ValueError for a kernel that does not exist.
         """
+        return chosen(self.parts(stage), kernel)
+
+    def parts(self, stage: str) -> list[tuple[str, str]]:
+        """`loops`, `llvm` or `asm`, cut before each function; what belongs to none has no name."""
         match stage:
             case "loops":
-                parts = self._loops()
+                return self._loops()
             case "llvm":
-                parts = self._llvm()
-            case _:
-                parts = self._asm()
-        return chosen(parts, kernel)
+                return self._llvm()
+        return self._asm()
 
     def _loops(self) -> list[tuple[str, str]]:
         parts: list[tuple[str, str]] = []

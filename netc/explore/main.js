@@ -18,7 +18,7 @@ const statusText = (selection) => {
   const names = [...selection.lines].flatMap((line) => state.program.names[line] || []);
   const named = names.length ? ` (${cut(names.join(", "), 80)})` : "";
   const symbols = cut(numbers.map((number) => kernels[number].symbol).join(", "), 140);
-  return `line ${lines || "none"}${named}: ${numbers.length} kernels, ${part}${symbols ? `; ${symbols}` : ""}`;
+  return `line ${lines || "none"}${named}: ${numbers.length} kernel${numbers.length === 1 ? "" : "s"}, ${part}${symbols ? `; ${symbols}` : ""}`;
 };
 
 const start = async () => {

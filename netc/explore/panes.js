@@ -82,10 +82,9 @@ class StagePane extends Code {
     if (text.left_out) {
       rows.push(`… ${text.left_out} more lines: netc ir FILE --stage ${name} --function ${state.data.name}`);
     }
-    const { lines, kernel_sets: sets, kernels } = state.data;
+    const { lines, kernel_sets: sets } = state.data;
     const runs = text.marks.map(([count, of, by]) => {
-      const line = sets[by].length === 1 ? kernels[sets[by][0]].line : lines[of].length ? lines[of][0] : -1;
-      return { count, lines: lines[of], kernels: sets[by], line: TABS.includes(name) ? line : lines[of][0] ?? -1 };
+      return { count, lines: lines[of], kernels: sets[by], line: lines[of][0] ?? -1 };
     });
     if (text.left_out) runs.push({ count: 1, lines: [], kernels: [], line: -1 });
     this.note.textContent = `${text.what}, ${(rows.length).toLocaleString("en")} lines`;

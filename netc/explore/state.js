@@ -123,7 +123,8 @@ const lineText = (line) => {
   const texts = state.program.texts;
   const text = [...texts].reverse().find((one) => one.first <= line);
   const number = line - text.first + 1;
-  return text === texts[0] ? String(number) : `${text.name}:${number}`;
+  const name = text.name.split("/").pop().replace(/\.net$/, "");
+  return text === texts[0] ? String(number) : `${name}:${number}`;
 };
 // The lines of a list in its order, the one that gives the colour first; those of a set sorted.
 const linesText = (lines) => {

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Final
 from netc.compiler.functions import undifferentiated
 from netc.compiler.ops.text import show
 from netc.compiler.passes import pipeline
-from netc.compiler.stages import native_texts
+from netc.compiler.places import Placed
 from netc.records import record
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
 
     from netc.compiler.driver import Program
     from netc.compiler.ir.graph import Graph, Node
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 MOST_LINES: Final = 40_000
 """Lines of one text on the page; of a longer one the rest is left out."""
+
+NOTE: Final = re.compile(r"\s*[#;] @(\d+)((?:, @\d+)*(?: and \d+ more)?)$")
+"""Numbers of nodes at the end of a line, where texts have places."""
 
 SUMMARIES: Final = {step.name: step.summary for step in pipeline.PASSES}
 """What each pass does."""
@@ -136,13 +139,23 @@ class Texts:
         return rows
 
     def _native(self, stage: str) -> list[tuple[str, Belonging]]:
-        """The functions of a stage; in one that is no kernel, the calls of kernels."""
+        """The functions of a stage; in one that is no kernel, the calls of kernels.
+
+        A kernel of one call knows the node of each statement, one of several only its calls.
+        """
         program = self._program
+        nodes = list(self._known.origins)
+        tokens = {node: f"@{number}" for number, node in enumerate(nodes)}
+        stages = program.stages(self._function)
         rows: list[tuple[str, Belonging]] = []
-        for name, text in native_texts(program.stages(self._function), stage, program.target):
+        for name, text in Placed(stages, tokens, program.manifest, program.target).parts(stage):
             own = self._kernels.named(name)
-            belongs = self._of_kernels(own) if own else self._of_call
-            rows += _rows(text, belongs)
+            for line in text.splitlines():
+                plain, note = _split(line)
+                belongs = self._of_kernels(own) if own else self._of_call(plain)
+                if note is not None and len(own) == 1:
+                    belongs = self._kernels.of_text.get(nodes[note]) or belongs[0], own
+                rows.append((plain, belongs))
         return rows
 
     def _of_kernels(self, numbers: tuple[int, ...]) -> Belonging:
@@ -181,7 +194,9 @@ NATIVE: Final = (
 )
 
 
-def _rows(
-    text: str, belongs: Belonging | Callable[[str], Belonging]
-) -> list[tuple[str, Belonging]]:
-    return [(line, belongs(line) if callable(belongs) else belongs) for line in text.splitlines()]
+def _split(line: str) -> tuple[str, int | None]:
+    """A line without its note, and the number of the node if it names exactly one."""
+    found = NOTE.search(line)
+    if found is None:
+        return line, None
+    return line[: found.start()], int(found[1]) if found[2] == "" else None

@@ -45,9 +45,12 @@ def test_every_stage_is_there_and_every_line_of_it_is_marked(data, name):
 
 def test_texts_are_those_of_the_command(data, small):
     texts = {text["name"]: text["text"] for text in data["function-step"]["texts"]}
-    for stage in ("ast", "graph", "simplified", "fused", "asm"):
-        shown = small.show(stage, "step")  # with empty lines between functions
+    for stage in ("ast", "graph", "simplified", "fused"):
+        assert texts[stage].split() == small.show(stage, "step").split()
+    for stage, mark in (("loops", "#"), ("llvm", ";"), ("asm", "#")):  # there with places
+        shown = re.sub(rf"(?m)\s*{mark} small\.net:.*$", "", small.show(stage, "step"))
         assert texts[stage].split() == shown.split()
+        assert "@0" not in texts[stage]
 
 
 def test_kernels_name_the_lines_that_they_come_from(data):
@@ -87,10 +90,20 @@ def test_a_kernel_has_the_same_lines_in_every_text(data):
         head = {"loops": f"kernel {symbol}(", "llvm": f"@{symbol}(", "asm": f"{symbol}:"}
         at = next(n for n, r in enumerate(text["text"].split("\n")) if head[text["name"]] in r)
         mark = next(m for n, m in expanded(text["marks"]) if n == at)
+        assert function["lines"][mark[1]][0] == function["kernels"][number]["line"]
         assert number in function["kernel_sets"][mark[2]]
-        assert set(function["lines"][mark[1]]) == {
-            line - 1 for line in lines_of(function, function["kernels"][number])
-        }
+
+
+@pytest.mark.parametrize("stage", ["loops", "llvm"])
+def test_statements_of_a_fused_kernel_have_their_own_lines(data, stage):
+    function = data["function-step"]
+    number = next(n for n, k in enumerate(function["kernels"]) if "→ logits.dense.W" in k["what"])
+    text = next(text for text in function["texts"] if text["name"] == stage)
+    marks = [mark for _, mark in expanded(text["marks"])]
+    own = [mark for mark in marks if function["kernel_sets"][mark[2]] == [number]]
+    found = {tuple(function["lines"][mark[1]]) for mark in own}
+    assert (7,) in found  # the product
+    assert any(lines[0] == 13 for lines in found)  # the update
 
 
 @pytest.mark.parametrize("stage", ["graph", "backward", "simplified"])
