@@ -45,7 +45,7 @@ def describe(
     stages: Stages, function: FunctionName, model: Model, manifest: Manifest, samples: int
 ) -> list[Description]:
     """Every kernel in the order of the plan, for a run over so many samples."""
-    runs, batch = _runs(function, samples, manifest.inference.group)
+    runs, batch = repetitions(function, samples, manifest.inference.group)
     symbols = {launch.kernel: symbol for symbol, launch in stages.kernels.items()}
     places = _places(stages.plan, model)
     return [
@@ -61,7 +61,7 @@ def describe(
     ]
 
 
-def _runs(function: FunctionName, samples: int, group: int) -> tuple[int, int]:
+def repetitions(function: FunctionName, samples: int, group: int) -> tuple[int, int]:
     """How often the kernels run, and for how many samples each time."""
     match function:
         case "infer_one":

@@ -112,7 +112,7 @@ def profile(
     need(manifest, function)
     found = _Runs(program, function, samples, threads)
     machine = probes(program.target, manifest.precision, found.footprint)
-    peak, bandwidth = _best(machine.multiply_add), _best(machine.stream)
+    peak, bandwidth = limits(machine)
     cycle = _seconds_of_a_cycle(machine)
     counts = found.counts(seconds)
     middle = np.median(counts, axis=0)
@@ -134,9 +134,24 @@ def profile(
         len(counts),
         tuple(times),
         max(float(rest), 0.0) * cycle,
-        machine.operations / peak,
-        machine.streamed / bandwidth,
+        peak,
+        bandwidth,
     )
+
+
+def limits(machine: Probes) -> tuple[float, float]:
+    """Operations, and bytes read and written, that one core manages in a second; measured now."""
+    return (
+        machine.operations / _best(machine.multiply_add),
+        machine.streamed / _best(machine.stream),
+    )
+
+
+def memory_of(manifest: Manifest, spec: FunctionSpec, samples: int) -> tuple[int, int]:
+    """Bytes of a function's arena, and together with parameters, states and gradients."""
+    blocks = (manifest.parameters, manifest.optimizer, manifest.states, manifest.gradients)
+    arena = spec.fixed + spec.per_block * -(-samples // manifest.lanes)
+    return arena, arena + sum(block.size for block in blocks)
 
 
 class Stamped:
@@ -177,9 +192,7 @@ class _Runs:
         self._batch: Batch = Signature(manifest).converted(example(manifest, samples))
         self._outputs = new_outputs(self._executable, spec.outputs, samples)
         self._slots = addresses(self._executable, self._batch, self._outputs)
-        blocks = (manifest.parameters, manifest.optimizer, manifest.states, manifest.gradients)
-        arena = spec.fixed + spec.per_block * -(-samples // manifest.lanes)
-        self.footprint = arena + sum(block.size for block in blocks)
+        _, self.footprint = memory_of(manifest, spec, samples)
 
     def counts(self, seconds: float) -> Array:
         """Cycles and calls of each kernel in the order of the plan, then of the whole: [run, …]."""

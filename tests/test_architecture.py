@@ -46,6 +46,7 @@ ORDER: Final = (
     "netc.compiler.describe",  # what each kernel does, for those who measure it
     "netc.compiler.blame",  # where a number that is not finite comes from
     "netc.compiler.driver",
+    "netc.compiler.cost",  # what kernels cost, by lines of the text
     "netc.runtime",
     "netc.saving",
     "netc.settings",
@@ -59,6 +60,7 @@ ORDER: Final = (
     "netc.compiling",
     "netc.graphs",  # running a graph by itself
     "netc.profile",
+    "netc.cost",  # what a function costs before it runs
     "netc.explore",
     "netc",
     "netc.checking",  # whether what was compiled is right

@@ -9,8 +9,11 @@ from rich.console import Console
 
 from netc import stages
 from netc.cli.console import note, note_timings, print_json
+from netc.cli.cost import WIDTH, data, tables
 from netc.compiling import library_of, program_of, read_source
+from netc.cost import cost
 from netc.runtime.errors import UsageError
+from netc.settings import options_of
 from netc.summary import summary_data, summary_table, summary_text
 
 if TYPE_CHECKING:
@@ -20,8 +23,12 @@ if TYPE_CHECKING:
 
 
 def check(options: Namespace) -> int:
-    """Checks a file; prints the table of its layers."""
+    """Checks a file; prints the table of its layers, or what its lines cost."""
+    if not options.cost and (options.function or options.batch):
+        raise UsageError("--function and --batch belong to --cost")
     program = _program(options)
+    if options.cost:
+        return _cost(program, options)
     model = program.model
     if sys.stdout.isatty():
         Console().print(summary_table(model))
@@ -31,6 +38,20 @@ def check(options: Namespace) -> int:
         note_timings(program.timings)
     if options.json:
         print_json(summary_data(model))
+    return 0
+
+
+def _cost(program: Program, options: Namespace) -> int:
+    samples = options.batch or options_of(program.settings).batch
+    found = cost(program, options.function, samples)
+    for table in tables(found):
+        Console(
+            width=None if sys.stdout.isatty() else WIDTH, no_color=not sys.stdout.isatty()
+        ).print(table)
+    if options.timings:
+        note_timings(program.timings)
+    if options.json:
+        print_json(data(found))
     return 0
 
 

@@ -110,6 +110,11 @@ def _runner(module: str, name: str) -> Callable[[Namespace], int]:
 
 def _check(p: ArgumentParser) -> None:
     _text(p)
+    p.add_argument("--cost", action="store_true", help="what each line costs, before it runs")
+    p.add_argument("--function", choices=PROFILED, help="of --cost (default: step, else infer)")
+    p.add_argument(
+        "--batch", type=_at_least(1), metavar="N", help="of --cost (default: a minibatch)"
+    )
     _timings(p)
     _json(p)
 
