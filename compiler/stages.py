@@ -146,7 +146,7 @@ def show_text(
 ) -> str:
     """The text of a stage that stands before derivatives: `ast` or `graph`."""
     if stage == "ast":
-        return show_tree(text.tree)
+        return show_tree(text.tree, places=True)
     return show(undifferentiated(text.model, function), origins)
 
 

@@ -26,11 +26,15 @@ _SKIPPED: Final = frozenset({"span", "source"})
 
 _BLOCKS: Final = (File, Definition, Net, Train, IfBlock)
 
-_Lines = list[str]
+_Lines = list[tuple[str, Tree]]
+"""Lines with the node that each begins with."""
 
 
-def show(tree: Tree) -> str:
-    """The tree as text: a node with its children in parentheses, on indented lines if too long."""
+def show(tree: Tree, *, places: bool = False) -> str:
+    """The tree as text: a node with its children in parentheses, on indented lines if too long.
+
+    With `places` each line ends with where its node stands in the text.
+    """
     done: dict[int, _Lines] = {}
     todo: list[tuple[Tree, bool]] = [(tree, False)]
     while todo:
@@ -40,7 +44,8 @@ def show(tree: Tree) -> str:
         else:
             todo.append((node, True))
             todo.extend((child, False) for _, child in _children(node))
-    return "\n".join(done[id(tree)]) + "\n"
+    lines = (f"{line}  # {node.span}" if places else line for line, node in done[id(tree)])
+    return "\n".join(lines) + "\n"
 
 
 def same(first: Tree, second: Tree) -> bool:
@@ -88,15 +93,18 @@ def _children(node: Tree) -> list[tuple[str, Tree]]:
 def _lines(node: Tree, children: list[_Lines]) -> _Lines:
     """The lines of a node from those of its children."""
     if isinstance(node, Operator):
-        return [node.symbol]
+        return [(node.symbol, node)]
     head = " ".join([type(node).__name__, *_attributes(node)])
     labels = [label for label, _ in _children(node)]
-    parts = [[label + own[0], *own[1:]] for label, own in zip(labels, children, strict=True)]
-    flat = f"({' '.join([head, *(own[0] for own in parts)])})"
+    parts = [
+        [(label + own[0][0], own[0][1]), *own[1:]]
+        for label, own in zip(labels, children, strict=True)
+    ]
+    flat = f"({' '.join([head, *(own[0][0] for own in parts)])})"
     one_line = len(flat) <= _WIDTH and all(len(own) == 1 for own in parts)
     if one_line and not isinstance(node, _BLOCKS):
-        return [flat]
-    return [head, *(f"  {line}" for own in parts for line in own)]
+        return [(flat, node)]
+    return [(head, node), *((f"  {line}", one) for own in parts for line, one in own)]
 
 
 def _attributes(node: Tree) -> list[str]:

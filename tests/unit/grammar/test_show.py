@@ -40,3 +40,11 @@ def test_wide_and_deep_trees():
     text = "const a = " + "f(" * 90 + "x" + ")" * 90 + "\nconst b = x" + " |> f" * 5000
     assert show(read(text)).count("Name f") == 5000
     assert same(read(text), read(text))
+
+
+def test_lines_end_with_their_places_when_asked():
+    tree = read("\nnet N {\n  input x: [3]\n  y = x\n}\n")
+    lines = show(tree, places=True).splitlines()
+    assert [line.partition("  # ")[0] for line in lines] == show(tree).splitlines()
+    assert "  Net N  # test.net:2:1" in lines
+    assert "    (Binding y (Name x))  # test.net:4:3" in lines
