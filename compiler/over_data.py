@@ -55,7 +55,7 @@ def over_samples(
     values: dict[tuple[Space, str], Array] = {
         ("scalar", "batch_size"): np.asarray(samples, np.float64)
     }
-    nodes = in_double(roots)
+    nodes = in_precision(roots, "f64")
     while ready := _lowest(nodes):
         totals = _combined(ready, values, data, samples, chunk)
         known = {}
@@ -107,12 +107,12 @@ def _joined(node: Node, a: Array, b: Array) -> Array:
     return np.asarray(a + b if node.op.kind == "sum" else np.maximum(a, b))
 
 
-def in_double(roots: Sequence[Node]) -> list[Node]:
-    """The same graphs in f64; constants keep the values that they have."""
+def in_precision(roots: Sequence[Node], precision: Precision) -> list[Node]:
+    """The same graphs in a precision; in a wider one constants keep the values that they have."""
     new: dict[Node, Node] = {}
     for node in toposort(roots):
         op = node.op
         if isinstance(op, Source | Constant | Table | Iota | Random):
-            op = replace(op, precision="f64")
+            op = replace(op, precision=precision)
         new[node] = make(op, *(new[a] for a in node.args))
     return [new[root] for root in roots]

@@ -12,7 +12,7 @@ import numpy as np
 
 from netc.compiler.ir.interpret import evaluate
 from netc.compiler.ir.op import Environment
-from netc.compiler.over_data import in_double as widened
+from netc.compiler.over_data import in_precision
 from netc.compiling import program_of
 from netc.model import Model
 from netc.probing import follow
@@ -48,6 +48,20 @@ def environment(model: Model, batch: Batch) -> Environment:
     return Environment(values, batch.samples, model.seed, counters.step)
 
 
+def copied(model: Model) -> Model:
+    """Another model of the same program with all values that the model has now."""
+    program = model._program
+    found = Model(program, defines=program.request.defines, seed=model.seed, threads=model.threads)
+    found.optimizer_state.flat = model.optimizer_state.flat
+    follow(found, model)
+    return found
+
+
 def meaning(roots: Sequence[Node], env: Environment) -> list[Array]:
     """The values of graphs in double precision, whatever theirs is."""
-    return evaluate(widened(roots), env)
+    return evaluate(in_precision(roots, "f64"), env)
+
+
+def rounded(roots: Sequence[Node], env: Environment) -> list[Array]:
+    """The values of graphs in single precision: how far they stray tells what rounding may do."""
+    return evaluate(in_precision(roots, "f32"), env)

@@ -64,6 +64,7 @@ def _parser() -> ArgumentParser:
             _GRADCHECK_EPILOG,
         )
     )
+    _compare(add("compare", "compare", "compare native code with the interpreter", _COMPARE_EPILOG))
     _fmt(add("fmt", "texts", "print a file in canonical form"))
     _doc(add("doc", "texts", "print a definition of the prelude with its documentation"))
     _explain(add("explain", "texts", "explain an error code"))
@@ -94,6 +95,11 @@ are the outermost hundredths of the range. Gradients are those of a sample's own
 _GRADCHECK_EPILOG: Final = """\
 Compiled gradients in f64 are compared with differences of the compiled objective, those in f32 with
 those in f64. exit status: 0 all gradients are right, 1 one is wrong, 2 wrong usage.
+"""
+
+_COMPARE_EPILOG: Final = """\
+The interpreter computes in double precision what the text means, before any pass.
+exit status: 0 all values agree, 1 one differs, 2 wrong usage.
 """
 
 
@@ -277,6 +283,12 @@ def _probe(p: ArgumentParser) -> None:
 
 
 def _gradcheck(p: ArgumentParser) -> None:
+    _text(p)
+    _one_batch(p)
+    _json(p)
+
+
+def _compare(p: ArgumentParser) -> None:
     _text(p)
     _one_batch(p)
     _json(p)
