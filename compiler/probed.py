@@ -53,7 +53,7 @@ def probed(model: Model, *, training: bool, targets: bool = True, indices: bool 
 
 
 def _shown(values: Values) -> Values:
-    seen = _once(values.seen)
+    seen = seen_once(values.seen)
     slopes = []
     goal = objective(values.loss, values.penalty)
     if goal is not None:
@@ -81,17 +81,17 @@ def _reads(node: Node, absent: Collection[str]) -> bool:
 
 def _without(values: Values, targets: tuple[Port, ...]) -> Values:
     absent = {port.name for port in targets}
-    seen = [one for one in _once(values.seen) if not _reads(one.node, absent)]
+    seen = [one for one in seen_once(values.seen) if not _reads(one.node, absent)]
     return Values(tuple(seen), None, None, ())
 
 
 def nearest(seen: tuple[Named, ...]) -> dict[str, str]:
     """For each name of a value the name that the probed model has it under."""
-    kept = {one.node: one.name for one in _once(seen)}
+    kept = {one.node: one.name for one in seen_once(seen)}
     return {one.name: kept[one.node] for one in seen}
 
 
-def _once(seen: tuple[Named, ...]) -> list[Named]:
+def seen_once(seen: tuple[Named, ...]) -> list[Named]:
     """Each value under the name nearest to the net, in the order of computing."""
     nearest: dict[Node, Named] = {}
     for one in sorted(seen, key=lambda one: one.name.count(".")):

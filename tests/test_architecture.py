@@ -64,6 +64,7 @@ ORDER: Final = (
     "netc.explore",
     "netc",
     "netc.checking",  # whether what was compiled is right
+    "netc.derivation",  # gradients as mathematics
     "netc.procedures",
     "netc.cli",
     "netc.__main__",

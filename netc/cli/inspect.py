@@ -26,7 +26,7 @@ def check(options: Namespace) -> int:
     """Checks a file; prints the table of its layers, or what its lines cost."""
     if not options.cost and (options.function or options.batch):
         raise UsageError("--function and --batch belong to --cost")
-    program = _program(options)
+    program = program_for(options)
     if options.cost:
         return _cost(program, options)
     model = program.model
@@ -57,7 +57,7 @@ def _cost(program: Program, options: Namespace) -> int:
 
 def ir(options: Namespace) -> int:
     """Prints one stage of one function, what a pass did, or where a node comes from."""
-    program, function = _program(options), options.function
+    program, function = program_for(options), options.function
     if options.dump_after is not None:
         text = stages.after(program, function, options.dump_after)
     elif options.diff is not None:
@@ -75,7 +75,8 @@ def ir(options: Namespace) -> int:
     return 0
 
 
-def _program(options: Namespace) -> Program:
+def program_for(options: Namespace) -> Program:
+    """The checked program of the file that a command names."""
     source = read_source(options.file)
     library = library_of(options.file, options.root)
     return program_of(source, dict(options.defines), options.precision or "f32", library)

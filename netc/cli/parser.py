@@ -65,6 +65,7 @@ def _parser() -> ArgumentParser:
         )
     )
     _compare(add("compare", "compare", "compare native code with the interpreter", _COMPARE_EPILOG))
+    _derive(add("derive", "derive", "print a gradient as mathematics, step by step"))
     _fmt(add("fmt", "texts", "print a file in canonical form"))
     _doc(add("doc", "texts", "print a definition of the prelude with its documentation"))
     _explain(add("explain", "texts", "explain an error code"))
@@ -292,6 +293,15 @@ def _compare(p: ArgumentParser) -> None:
     _text(p)
     _one_batch(p)
     _json(p)
+
+
+def _derive(p: ArgumentParser) -> None:
+    _text(p)
+    p.add_argument("--wrt", required=True, metavar="NAME", help="a parameter, a binding, an input")
+    p.add_argument(
+        "--of", choices=("objective", "loss"), default="objective", help="default: objective"
+    )
+    p.add_argument("--latex", action="store_true", help="as LaTeX, for amsmath")
 
 
 def _one_batch(p: ArgumentParser) -> None:
