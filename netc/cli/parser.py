@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, ArgumentTypeError, Namespace, RawDescriptionHelpFormatter
+from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from netc import __version__
+from netc.cli.values import assignment, at_least
 from netc.stages import FUNCTIONS, PROFILED, STAGES
 
 if TYPE_CHECKING:
@@ -134,19 +135,19 @@ def _train(p: ArgumentParser) -> None:
         "--test", metavar="D", help="test data (default: the official test part, if any)"
     )
     p.add_argument("--target", metavar="COLUMN", help="target column of .csv data")
-    p.add_argument("--epochs", type=_at_least(1), metavar="N", help="epochs in all")
+    p.add_argument("--epochs", type=at_least(1), metavar="N", help="epochs in all")
     p.add_argument(
         "--set",
         action="append",
         default=[],
-        type=_assignment,
+        type=assignment,
         metavar="K=V",
         dest="changes",
         help="a number of the train block: lr=0.1, batch=64, patience=3, enc.*.lr=0.01",
     )
     p.add_argument("--out", metavar="RUN", help="run folder to write (default: runs/<net>-<time>)")
     p.add_argument("--resume", metavar="RUN", help="run folder to go on from")
-    p.add_argument("--seed", type=_at_least(0), metavar="N", help="seed of all random numbers")
+    p.add_argument("--seed", type=at_least(0), metavar="N", help="seed of all random numbers")
     p.add_argument("--quiet", action="store_true", help="no progress on standard error")
     p.add_argument(
         "--debug", action="store_true", help="stop at the first NaN or infinity and say where it is"
@@ -159,7 +160,7 @@ def _train(p: ArgumentParser) -> None:
 def _replay(p: ArgumentParser) -> None:
     p.add_argument("weights", metavar="RUN", help="run folder of `netc train --debug`")
     p.add_argument(
-        "--step", type=_at_least(1), metavar="N", help="its number (default: the one that is kept)"
+        "--step", type=at_least(1), metavar="N", help="its number (default: the one that is kept)"
     )
     p.add_argument("--values", metavar="OUT", help="all values on the way, as .npz")
     _threads(p)
@@ -222,7 +223,7 @@ def _run(p: ArgumentParser) -> None:
         const="interpreter",
         help="by the interpreter in NumPy, the meaning of graphs",
     )
-    p.add_argument("--seed", type=_at_least(0), default=0, metavar="N", help="default: 0")
+    p.add_argument("--seed", type=at_least(0), default=0, metavar="N", help="default: 0")
     _threads(p)
 
 
@@ -230,7 +231,7 @@ def _profile(p: ArgumentParser) -> None:
     _text(p)
     p.add_argument("--function", default="step", choices=PROFILED, help="default: step")
     p.add_argument(
-        "--batch", type=_at_least(1), metavar="N", help="samples (default: those of a minibatch)"
+        "--batch", type=at_least(1), metavar="N", help="samples (default: those of a minibatch)"
     )
     p.add_argument(
         "--seconds", type=float, default=1.0, metavar="S", help="how long (default: %(default)s)"
@@ -251,7 +252,7 @@ def _explore(p: ArgumentParser) -> None:
         help="may be repeated (default: infer and step)",
     )
     p.add_argument(
-        "--batch", type=_at_least(1), metavar="N", help="samples (default: those of a minibatch)"
+        "--batch", type=at_least(1), metavar="N", help="samples (default: those of a minibatch)"
     )
     p.add_argument("--profile", action="store_true", help="run the functions to time their kernels")
     p.add_argument(
@@ -270,15 +271,15 @@ def _probe(p: ArgumentParser) -> None:
     p.add_argument("--weights", metavar="RUN", help="run folder (default: initial values)")
     p.add_argument(
         "--samples",
-        type=_at_least(1),
+        type=at_least(1),
         default=1024,
         metavar="N",
         help="the first N samples (default: %(default)s)",
     )
-    p.add_argument("--batch", type=_at_least(1), metavar="N", help="at a time (default: all)")
+    p.add_argument("--batch", type=at_least(1), metavar="N", help="at a time (default: all)")
     p.add_argument("--inference", action="store_true", help="in inference mode, not in training")
     p.add_argument("--plot", metavar="PICTURE", help="histograms, as .png, .svg or .pdf")
-    p.add_argument("--seed", type=_at_least(0), metavar="N", help="seed of all random numbers")
+    p.add_argument("--seed", type=at_least(0), metavar="N", help="seed of all random numbers")
     _threads(p)
     _json(p)
 
@@ -310,9 +311,9 @@ def _one_batch(p: ArgumentParser) -> None:
     p.add_argument("--target", metavar="COLUMN", help="target column of .csv data")
     p.add_argument("--weights", metavar="RUN", help="run folder (default: initial values)")
     p.add_argument(
-        "--batch", type=_at_least(1), default=8, metavar="N", help="samples (default: %(default)s)"
+        "--batch", type=at_least(1), default=8, metavar="N", help="samples (default: %(default)s)"
     )
-    p.add_argument("--seed", type=_at_least(0), metavar="N", help="seed of all random numbers")
+    p.add_argument("--seed", type=at_least(0), metavar="N", help="seed of all random numbers")
     _threads(p)
 
 
@@ -346,7 +347,7 @@ def _text(p: ArgumentParser) -> None:
         "-D",
         action="append",
         default=[],
-        type=_assignment,
+        type=assignment,
         metavar="CONST=VALUE",
         dest="defines",
         help="another value for a `const`",
@@ -360,7 +361,7 @@ def _text(p: ArgumentParser) -> None:
 def _threads(p: ArgumentParser) -> None:
     p.add_argument(
         "--threads",
-        type=_at_least(1),
+        type=at_least(1),
         metavar="N",
         help="threads to use at most (default: one a core)",
     )
@@ -374,38 +375,3 @@ def _timings(p: ArgumentParser) -> None:
 
 def _json(p: ArgumentParser) -> None:
     p.add_argument("--json", action="store_true", help="end standard output with one JSON line")
-
-
-# -- values ----------------------------------------------------------------------------------------
-
-
-def _at_least(least: int) -> Callable[[str], int]:
-    def number(text: str) -> int:
-        try:
-            value = int(text)
-        except ValueError:
-            value = least - 1
-        if value < least:
-            raise ArgumentTypeError(f"expected a whole number of at least {least}, found `{text}`")
-        return value
-
-    return number
-
-
-def _assignment(text: str) -> tuple[str, Any]:
-    """`name=value` with a number, `true`, `false` or text."""
-    name, equals, value = text.partition("=")
-    if not (name.strip() and equals and value.strip()):
-        raise ArgumentTypeError(f"expected NAME=VALUE, found `{text}`")
-    return name.strip(), _value(value.strip())
-
-
-def _value(text: str) -> int | float | bool | str:
-    if text in ("true", "false"):
-        return text == "true"
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
