@@ -121,7 +121,7 @@ def _check(p: ArgumentParser) -> None:
     p.add_argument("--cost", action="store_true", help="what each line costs, before it runs")
     p.add_argument("--function", choices=PROFILED, help="of --cost (default: step, else infer)")
     p.add_argument(
-        "--batch", type=_at_least(1), metavar="N", help="of --cost (default: a minibatch)"
+        "--batch", type=at_least(1), metavar="N", help="of --cost (default: a minibatch)"
     )
     _timings(p)
     _json(p)
