@@ -15,7 +15,7 @@ from netc.records import record
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-LENGTHS: Final = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
+LENGTHS: Final = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8)
 """A long step crosses kinks and bends, a short one loses digits."""
 
 JUMP: Final = 1e-3
