@@ -110,7 +110,7 @@ class Program:
     """A compiled net: what a runtime calls, and every stage for those who look inside.
 
     `timings` are the seconds that its stages have taken so far, `kept` is where its functions are
-    kept on disk.
+    kept on disk. With `lines` machine code has line tables; they name files, so no cache has it.
     """
 
     request: Request
@@ -118,6 +118,7 @@ class Program:
     target: Target
     kept: Entry
     timings: Timings
+    lines: bool = False
     _text: Checked | None = None
     _stages: dict[FunctionName, Stages] = field(default_factory=dict)
     _native: dict[FunctionName, tuple[jit.Library, int, FunctionSpec]] = field(default_factory=dict)
@@ -179,13 +180,27 @@ class Program:
         """Address of a function and what it needs; compiled the first time."""
         if name not in self._native:
             with self.timings.of("cache"):
-                found = self.kept.function(name)
+                found = None if self.lines else self.kept.function(name)
             code, spec = found or self._compiled(name)
             with self.timings.of("load"):
                 library = jit.load(code)
             self._native[name] = (library, library.address(spec.symbol), spec)
         _, address, spec = self._native[name]
         return address, spec
+
+    def with_lines(self) -> Program:
+        """The same program, whose machine code tells debuggers the lines of the text."""
+        return replace(self, lines=True, _stages=dict(self._stages), _native={})
+
+    def object_file(self, name: FunctionName) -> bytes:
+        """The object file of a function, with line tables; its symbol is `netc_<name>`."""
+        from netc.compiler.lines import lined  # noqa: PLC0415 - only for debuggers
+
+        origins, stages = self.provenance(name).origins, self.stages(name)
+        with self.timings.of("emit"):
+            text = lined(stages, origins, name, self.manifest, self.target, self.source)
+        with self.timings.of("codegen"):
+            return jit.compile_object(text, self.target)
 
     def team(self) -> TeamCode:
         """The native functions of worker threads, the same for every program."""
@@ -216,7 +231,7 @@ class Program:
         outline = replace(self.outline, manifest=manifest, settings=settings)
         text = None if self._text is None else self._text.with_numbers_of(outline)
         kept = self.kept.varied(name)
-        return Program(self.request, outline, self.target, kept, self.timings, _text=text)
+        return replace(self, outline=outline, kept=kept, _text=text, _stages={}, _native={})
 
     def probed(self, *, training: bool, targets: bool = True, indices: bool = False) -> Program:
         """The program whose outputs are all values on the way in one mode, with their gradients.
@@ -273,6 +288,8 @@ class Program:
         return self._text
 
     def _compiled(self, name: FunctionName) -> tuple[bytes, FunctionSpec]:
+        if self.lines:
+            return self.object_file(name), self.spec(name)
         stages = self.stages(name)
         with self.timings.of("codegen"):
             code = jit.compile_object(stages.llvm, self.target)

@@ -35,6 +35,7 @@ def compile(
     threads: int | None = None,
     seed: int | None = None,
     debug: bool = False,
+    lines: bool = False,
     root: str | os.PathLike[str] | None = None,
 ) -> Model:
     """The model in a `.net` file, or in the text `source`.
@@ -44,7 +45,8 @@ def compile(
     `threads` bounds how many threads a call may use, by default the cores of this process; no
     result depends on it. With `debug` every named value of a call can be read (`Model.value`), and
     the first NaN, infinity or index out of range is a DebugError that names its origin; numbers
-    are those of any other model, bit for bit.
+    are those of any other model, bit for bit. With `lines` the machine code has line tables: gdb
+    breaks on lines of the text.
 
     Raises CompileError for a text that does not compile, DataError for a file that is not text,
     UsageError for arguments out of range.
@@ -56,7 +58,14 @@ def compile(
     library = library_of(name, None if root is None else os.fspath(root))
     given = defines or {}
     return compiled(
-        text, given, precision, threads=threads, seed=seed, library=library, debug=debug
+        text,
+        given,
+        precision,
+        threads=threads,
+        seed=seed,
+        library=library,
+        debug=debug,
+        lines=lines,
     )
 
 
@@ -106,11 +115,14 @@ def compiled(
     seed: int | None,
     library: Library | None = None,
     debug: bool = False,
+    lines: bool = False,
 ) -> Model:
     """The model of a text, its arguments checked."""
     count = cores() if threads is None else checked_threads(threads)
     seed = None if seed is None else checked_seed(seed)
     program = program_of(source, defines, precision, library)
+    if lines:
+        program = program.with_lines()
     if debug:
         from netc.debugging import DebugModel  # noqa: PLC0415 - not every process debugs
 

@@ -77,6 +77,11 @@ def why(program: Program, function: str, stage: str, node: str) -> str:
         raise UsageError(str(error)) from None
 
 
+def object_file(program: Program, function: str) -> bytes:
+    """The object file of a function, with line tables."""
+    return program.object_file(_function(program, function))
+
+
 def _function(program: Program, name: str) -> FunctionName:
     """The function of that name, which the program has; a UsageError otherwise."""
     found = next((f for f in FUNCTIONS if f == name), None)

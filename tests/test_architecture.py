@@ -42,6 +42,7 @@ ORDER: Final = (
     "netc.compiler.stages",
     "netc.compiler.provenance",  # where the nodes of a function come from
     "netc.compiler.places",  # the stages below the graph with places
+    "netc.compiler.lines",  # machine code with the lines of the text
     "netc.compiler.standalone",  # a graph by itself as a program
     "netc.compiler.describe",  # what each kernel does, for those who measure it
     "netc.compiler.blame",  # where a number that is not finite comes from

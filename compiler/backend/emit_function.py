@@ -14,7 +14,7 @@ from netc.compiler.backend.train_loop import train_loop
 from netc.compiler.program import Slot
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from netc.compiler.backend.target import Target
     from netc.compiler.loops.lower import Launch
@@ -55,16 +55,17 @@ def emit_module(
     where: Layout,
     manifest: Manifest,
     target: Target,
+    emit: Callable[..., str] = emit_kernel,
 ) -> str:
     """The module of function `name`, with its distinct kernels; the symbol is `netc_<name>`.
 
-    The launches are those of the phases, one after the other.
+    The launches are those of the phases, one after the other. `emit` makes the text of a kernel.
     """
     declarations: dict[str, None] = {}
     scalars = [s for s, _ in manifest.scalars]
     names = {launch.kernel: symbol for symbol, launch in kernels.items()}
     texts = [
-        emit_kernel(kernel, symbol, manifest.precision, target, scalars, declarations)
+        emit(kernel, symbol, manifest.precision, target, scalars, declarations)
         for kernel, symbol in names.items()
     ]
     order = _by_phase(launches, phases)

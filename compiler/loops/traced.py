@@ -32,8 +32,7 @@ class Traced:
 
 def traced(plan: Plan, unit: Unit, registers: int, results: Sequence[str]) -> Traced:
     """The kernel of a unit, arguments as those of `lower`."""
-    several = unit.kind in ("nests", "channels") and len(unit.stores) > 1
-    writer = TracedWriter(plan, None if several else main_node(unit))
+    writer = TracedWriter(plan, unit)
     launch = written(writer, unit, registers, results)
     return Traced(launch.kernel, writer.nodes)
 
@@ -48,14 +47,15 @@ def main_node(unit: Unit) -> Node | None:
 class TracedWriter(Writer):
     """Notes with each statement the innermost node that is being computed or stored.
 
-    What belongs to no such node is for `node`, or without one for the next value that is stored. A
-    loop is for what its body ends with.
+    What belongs to no such node is for the unit's main node, or if it has several for the next
+    value that is stored. A loop is for what its body ends with.
     """
 
-    def __init__(self, plan: Plan, node: Node | None) -> None:
+    def __init__(self, plan: Plan, unit: Unit) -> None:
         super().__init__(plan)
         self.nodes: dict[int, Node] = {}
-        self._node = node
+        several = unit.kind in ("nests", "channels") and len(unit.stores) > 1
+        self._node = None if several else main_node(unit)
         self._open: list[int] = []
         self._kept: list[Statement] = []  # so that no identity is used twice
 

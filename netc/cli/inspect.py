@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -56,7 +57,10 @@ def _cost(program: Program, options: Namespace) -> int:
 
 
 def ir(options: Namespace) -> int:
-    """Prints one stage of one function, what a pass did, or where a node comes from."""
+    """Prints one stage of one function, what a pass did or where a node comes from.
+
+    Or writes the object file of a function.
+    """
     program, function = program_for(options), options.function
     if options.dump_after is not None:
         text = stages.after(program, function, options.dump_after)
@@ -67,8 +71,11 @@ def ir(options: Namespace) -> int:
             return 0
     elif options.why is not None:
         text = stages.why(program, function, options.stage or "simplified", options.why)
+    elif options.object is not None:
+        Path(options.object).write_bytes(stages.object_file(program, function))
+        return 0
     elif options.stage is None:
-        raise UsageError("pass --stage, --dump-after, --diff or --why")
+        raise UsageError("pass --stage, --dump-after, --diff, --object or --why")
     else:
         text = stages.show(program, options.stage, function, options.kernel)
     print(text.rstrip("\n"))

@@ -197,6 +197,9 @@ def _ir(p: ArgumentParser) -> None:
     what.add_argument("--dump-after", metavar="PASS", help="the graph after a pass")
     what.add_argument("--diff", metavar="PASS", help="what a pass changed, as a unified diff")
     what.add_argument(
+        "--object", metavar="OUT", help="write an object file whose line tables debuggers read"
+    )
+    what.add_argument(
         "--why",
         metavar="NODE",
         help="the rewrites that made a node, %%4, of the stage (default: simplified)",
