@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import llvmlite
 from llvmlite import binding as llvm
 
+from netc.compiler.backend import perf_map
 from netc.compiler.backend.errors import InternalError
 from netc.records import record
 
@@ -61,7 +62,10 @@ def load(object_file: bytes) -> Library:
         engine.finalize_object()
     except RuntimeError as error:
         raise InternalError("loading", str(error)) from error
-    return Library(engine)
+    library = Library(engine)
+    if perf_map.wanted():
+        perf_map.note(object_file, library.address)
+    return library
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Line tables: in the LLVM text, in object files, and as gdb sees them in a running process."""
+"""Line tables in text, object files and running processes; the names that perf reads."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -207,3 +208,26 @@ def test_gdb_stops_in_a_running_model(line):
     where = rf"hit Breakpoint 1\.\d, contract_\d+ \(\) at line\.net:{SECOND}"
     assert re.search(where, found), found
     assert re.search(rf"^{SECOND}\s+p = h \|> dense\(1\)$", found, re.MULTILINE)
+
+
+# -- perf ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="perf is of Linux")
+def test_loaded_functions_are_in_the_map_of_perf(line, monkeypatch):
+    file = Path(f"/tmp/perf-{os.getpid()}.map")
+    file.unlink(missing_ok=True)
+    netc.compile("line.net", precision="f64").forward([[1.0, 2.0]] * 100)
+    assert not file.exists()
+    monkeypatch.setenv("NETC_PERF", "map")
+    program = program_of(read_source("line.net"), {}, "f64")
+    address, _ = program.native("infer")
+    entries = [entry.split() for entry in file.read_text().splitlines()]
+    file.unlink()
+    found = {name: (int(start, 16), int(size, 16)) for start, size, name in entries}
+    assert found["netc_infer"][0] == address
+    assert {"netc_infer:pack_0", "netc_infer:contract_1"} <= set(found)
+    ranges = sorted(found.values())
+    assert all(size > 0 for _, size in ranges)
+    following = pairwise(ranges)
+    assert all(start + size <= after for (start, size), (after, _) in following)
