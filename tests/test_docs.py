@@ -11,6 +11,7 @@ import pytest
 
 import netc
 from netc.__main__ import main
+from netc.compiler.passes import pipeline
 from netc.grammar.diagnostics import CompileError
 from tests.documents import ROOT, Block, blocks, commands, documents, links, missing_line, prose
 
@@ -38,6 +39,7 @@ def test_blocks(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(pipeline, "run", pipeline.run)  # what a page replaces ends with it
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
     names: dict[str, Any] = {}
     for block in blocks(document):
