@@ -6,6 +6,7 @@ Invariant: everything comes from the text and its doc comments; a definition is 
 from __future__ import annotations
 
 import re
+from functools import cache
 from importlib.resources import files
 from textwrap import indent
 from typing import TYPE_CHECKING
@@ -36,6 +37,7 @@ def prelude() -> list[Room]:
     return [_room(name, folder.joinpath(name).read_text(encoding="utf-8")) for name in found]
 
 
+@cache
 def _room(name: str, text: str) -> Room:
     items = parse(Source(f"prelude/{name}", text)).items
     lines = []

@@ -84,7 +84,8 @@ def damaged() -> list[bytes]:
     stale = gzip.compress(json.dumps(text).encode())
     middle = len(whole) // 2
     flipped = whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :]
-    return [b"", b"{}", whole[:middle], flipped, gzip.compress(b"[]"), gzip.compress(b"{"), stale]
+    packed = [gzip.compress(text, mtime=0) for text in (b"[]", b"{")]
+    return [b"", b"{}", whole[:middle], flipped, *packed, stale]
 
 
 @pytest.mark.parametrize("content", damaged())
