@@ -17,7 +17,7 @@ from netc.compiler.ops.gather import Gather, Scatter
 from netc.compiler.ops.source import source
 from netc.grammar.source import Source as Text
 from tests.native import DTYPE, TARGETS, Native, assert_native_equals
-from tests.unit.plan.checker import check
+from tests.unit.plan.checker import check, together
 
 WRONG = (-1.0, -0.01, 5.0, 1e9, 1e30, inf, -inf, nan)
 BATCHES = (1, 5, 16, 37)
@@ -129,7 +129,8 @@ SENTENCES = """
 @pytest.mark.parametrize("target", TARGETS)
 def test_plans_of_a_net_that_picks_keep_their_promises(target: str):
     compiled = compile_text(Text("sentences.net", SENTENCES), target=target)
-    for name in compiled.manifest.functions:
+    manifest = compiled.manifest
+    for name in manifest.functions:
         if name != "train":  # the same plan as step
             stages = compiled.stages(name)
-            check(stages.plan, stages.memory, stages.launches, compiled.manifest)
+            check(stages.plan, stages.memory, stages.launches, manifest, together(manifest, name))

@@ -180,19 +180,26 @@ class Walk:
         self.touch(statement.target, statement.index, statement.size * self.lanes, write=True)
 
 
-def check(plan: Plan, memory: Memory, launches: list[Launch], manifest: Manifest) -> None:
+def check(
+    plan: Plan, memory: Memory, launches: list[Launch], manifest: Manifest, together: int = 1
+) -> None:
     """Raises PlanError when the kernels, in this order and at these places, break a promise."""
     _check_identity(plan, launches)
     for batch in (1, plan.lanes, 2 * plan.lanes + 3):
         walks = [Walk(launch, batch, plan.lanes) for launch in launches]
         for walk in walks:
-            _check_bounds(walk, batch, plan.lanes, manifest)
+            _check_bounds(walk, batch, plan.lanes, manifest, together)
             _check_in_place(plan, walk)
         _check_stored_before_read(walks)
         moments = _moments(plan)
         _check_arena(walks, moments, memory, batch, plan.lanes, manifest)
         _check_old_values(plan, walks)
         _check_phases(plan, walks, moments)
+
+
+def together(manifest: Manifest, name: str) -> int:
+    """How many samples of the caller's are one of a function."""
+    return manifest.inference.group if name == "infer_group" else 1
 
 
 def _check_identity(plan: Plan, launches: list[Launch]) -> None:
@@ -206,7 +213,7 @@ def _check_identity(plan: Plan, launches: list[Launch]) -> None:
                 raise PlanError(f"two buffers for {buffer.region} {buffer.name}")
 
 
-def _check_bounds(walk: Walk, batch: int, lanes: int, manifest: Manifest) -> None:
+def _check_bounds(walk: Walk, batch: int, lanes: int, manifest: Manifest, together: int) -> None:
     blocks = -(-batch // lanes)
     ports = {("input", p.name): p for p in (*manifest.inputs, *manifest.targets)}
     ports |= {("output", p.name): p for p in manifest.outputs}
@@ -216,7 +223,7 @@ def _check_bounds(walk: Walk, batch: int, lanes: int, manifest: Manifest) -> Non
             case "batch":
                 size = buffer.elements * blocks
             case "input" | "output":
-                size = batch
+                size = batch * together
                 for n in ports[buffer.region, buffer.name].shape:
                     size *= n
             case "result":

@@ -20,7 +20,7 @@ from netc.compiler.plan.plan import Memory
 from netc.grammar.source import Source
 from tests.native import TARGETS, Native, assert_native_equals, manifest_of
 from tests.property.functions import environment, functions
-from tests.unit.plan.checker import PlanError, check
+from tests.unit.plan.checker import PlanError, check, together
 from tests.unit.plan.in_place import CASES, function, most
 
 EXAMPLES = sorted((Path(__file__).parents[3] / "examples").glob("*.net"))
@@ -42,10 +42,11 @@ def checked(graph, lanes: int) -> None:
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda p: p.stem)
 def test_plans_of_examples(path):
     compiled = program(path, TARGETS[0])
-    for name in compiled.manifest.functions:
+    manifest = compiled.manifest
+    for name in manifest.functions:
         if name != "train":  # the same plan as step
             stages = compiled.stages(name)
-            check(stages.plan, stages.memory, stages.launches, compiled.manifest)
+            check(stages.plan, stages.memory, stages.launches, manifest, together(manifest, name))
 
 
 @given(graph=functions())
