@@ -75,6 +75,6 @@ def _once(framework: str, threads: int, places: Mapping[str, str], command: dict
 
 
 def starts(names: Sequence[str], net: Net) -> dict[str, Start]:
-    """All of these that train, netc first."""
-    trained = [n for n in names if "step" in peers.WAYS[n].kinds]
+    """All of these that train and infer, hence build any net; netc first."""
+    trained = [n for n in names if peers.WAYS[n].kinds == ("step", "infer")]
     return {name: start(name, net) for name in (OWN, *trained)}
